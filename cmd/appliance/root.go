@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"appliance/internal/api"
+	"appliance/internal/compose"
+	"appliance/internal/remedy"
+	"appliance/internal/system"
+	"appliance/internal/systemd"
+)
+
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// app is what every command works with.
+type app struct {
+	stdio
+	root    string
+	host    string // of the engine
+	observe system.Observer
+}
+
+// exitStatus ends the program with a status of its own, silently.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// run runs the command line and returns the exit status. observe, if any, sees every effect on the host.
+func run(ctx context.Context, args []string, io stdio, observe system.Observer) int {
+	cmd := newRoot(&app{stdio: io, observe: observe})
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(ctx)
+	var status exitStatus
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	}
+	fmt.Fprintf(io.err, "appliance: %v\n", err)
+	if todo := remedy.Of(err); todo != "" {
+		fmt.Fprintf(io.err, "To do: %s.\n", todo)
+	}
+	return 1
+}
+
+func newRoot(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "appliance",
+		Short: "Turn a host with a container engine into a self-updating appliance",
+		Long: `appliance prepares a host from one env.yml, brings a compose project up on its container engine, watches over
+its health, and keeps all that through restarts, crashes and power cuts.`,
+		Example:       "  appliance run                  # what appliance.service does\n  appliance status --watch       # how it is doing, live",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	cmd.SetIn(a.in)
+	cmd.SetOut(a.out)
+	cmd.SetErr(a.err)
+	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "work on this directory instead of the whole machine")
+	cmd.PersistentFlags().StringVar(&a.host, "engine", "", "address of the container engine (default $DOCKER_HOST, else unix:///var/run/docker.sock)")
+	cmd.AddCommand(newRun(a), newPhase(a), newStatus(a), newEvents(a), newPlan(a), newClear(a), newReload(a), newStop(a),
+		newInstall(a), newEnv(a), newVersion(a), newMan(a))
+	return cmd
+}
+
+func (a *app) system() *system.System {
+	return system.New(system.Config{Root: a.root, Observe: a.observe})
+}
+
+func (a *app) logger() *slog.Logger {
+	return slog.New(systemd.NewLogHandler(a.err, os.Getenv("JOURNAL_STREAM") != ""))
+}
+
+func (a *app) openEngine(sys *system.System, log *slog.Logger) (*compose.Engine, error) {
+	return compose.Open(compose.Config{System: sys, Host: a.host, Log: log})
+}
+
+func (a *app) client() *api.Client { return api.NewClient(a.system()) }
+
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"appliance/internal/api"
+	"appliance/internal/machine"
+	"appliance/internal/remedy"
+	"appliance/phases"
+)
+
+// troubled is the exit status of `appliance status` for an appliance that has failed or is out of health.
+const troubled = exitStatus(3)
+
+func newStatus(a *app) *cobra.Command {
+	var asJSON, watch bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say how the appliance is doing",
+		Long: `status asks the supervisor, or answers from its record when none is running.
+The exit status is 0 when all is well or under way, 3 when the appliance has failed or is out of health, 1 when nothing can be told.`,
+		Example: "  appliance status\n  appliance status --json\n  appliance status --watch",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if watch {
+				return a.watchStatus(cmd.Context())
+			}
+			status, err := a.status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = a.printJSON(status)
+			} else {
+				err = printStatus(a.out, status)
+			}
+			return errors.Join(err, verdict(status))
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status as JSON")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it live, with a bar for each service")
+	return cmd
+}
+
+func verdict(s api.Status) error {
+	if s.State == string(phases.Failed) || s.State == string(phases.Run) && s.Supervisor != nil && !s.Healthy && s.Step == "" {
+		return troubled
+	}
+	return nil
+}
+
+// status asks the supervisor, else the record.
+func (a *app) status(ctx context.Context) (api.Status, error) {
+	status, err := a.client().Status(ctx)
+	if !errors.Is(err, api.ErrNoSupervisor) {
+		return status, err
+	}
+	rec, loadErr := machine.NewStore(a.system(), phases.StateDir, a.logger()).Load()
+	if loadErr != nil {
+		return status, remedy.With(fmt.Errorf("cannot tell the status: %w, and %w", err, loadErr), "ask as root")
+	}
+	status = phases.StatusOf(rec)
+	status.Summary = "not running; last known: " + status.Summary
+	return status, nil
+}
+
+func printStatus(w io.Writer, s api.Status) error {
+	fmt.Fprintln(w, s.Summary)
+	if !s.Since.IsZero() {
+		fmt.Fprintf(w, "  since        %s (%s)\n", s.Since.Format(time.DateTime), time.Since(s.Since).Round(time.Second))
+	}
+	if s.Env != nil {
+		fmt.Fprintf(w, "  environment  %s (sha256 %.12s)\n", s.Env.Origin, s.Env.SHA256)
+	}
+	if s.Supervisor != nil {
+		fmt.Fprintf(w, "  supervisor   PID %d, version %s\n", s.Supervisor.PID, s.Supervisor.Version)
+	}
+	for _, url := range s.URLs {
+		fmt.Fprintf(w, "  reachable    %s\n", url)
+	}
+	if f := s.Failure; f != nil {
+		fmt.Fprintf(w, "  failure      %s %s: %s\n", f.Phase, f.Step, f.Cause)
+		fmt.Fprintf(w, "  first seen   %s, tried %d times\n  to do        %s\n", f.First.Format(time.DateTime), f.Tries, f.ToDo)
+	}
+	if len(s.Services) == 0 {
+		return nil
+	}
+	table := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(table, "\nSERVICE\tSTATE\tHEALTH\tUP\tRESTARTS\tCONTAINER\tIMAGE")
+	for _, service := range s.Services {
+		for _, c := range service.Containers {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%.12s\t%s\n", service.Name, c.State, c.Health,
+				time.Since(c.Started).Round(time.Second), c.Restarts, c.ID, c.Image)
+		}
+		if len(service.Containers) == 0 {
+			fmt.Fprintf(table, "%s\tabsent\t\t\t\t\t\n", service.Name)
+		}
+	}
+	return table.Flush()
+}

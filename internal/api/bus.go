@@ -1,0 +1,49 @@
+package api
+
+import (
+	"sync"
+	"time"
+)
+
+// Bus keeps the last events and hands new ones to whoever listens. It is safe for concurrent use and never blocks the
+// one who publishes: a listener that falls behind further than the history reaches misses events, and sees that by the IDs.
+type Bus struct {
+	mu      sync.Mutex
+	last    uint64
+	history []Event
+	more    chan struct{} // closed and replaced with every event
+}
+
+const historySize = 512 // events
+
+// NewBus returns an empty bus.
+func NewBus() *Bus { return &Bus{more: make(chan struct{})} }
+
+// Publish numbers the event, dates it and makes it known.
+func (b *Bus) Publish(e Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last++
+	e.ID = b.last
+	if e.Time.IsZero() {
+		e.Time = time.Now()
+	}
+	if len(b.history) == historySize {
+		b.history = append(b.history[:0], b.history[1:]...)
+	}
+	b.history = append(b.history, e)
+	close(b.more)
+	b.more = make(chan struct{})
+}
+
+// After returns the known events behind the one with the given ID, and a channel that is closed when there are more.
+func (b *Bus) After(id uint64) ([]Event, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, e := range b.history {
+		if e.ID > id {
+			return append([]Event(nil), b.history[i:]...), b.more
+		}
+	}
+	return nil, b.more
+}

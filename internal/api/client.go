@@ -1,0 +1,121 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"io/fs"
+
+	"appliance/internal/remedy"
+	"appliance/internal/system"
+)
+
+// ErrNoSupervisor says that nobody listens on the socket.
+var ErrNoSupervisor = errors.New("no supervisor is running")
+
+// Client talks to a supervisor.
+type Client struct{ http *http.Client }
+
+// NewClient returns a client for the supervisor of sys.
+func NewClient(sys *system.System) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", sys.Path(SocketPath))
+	}
+	return &Client{&http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// Status asks how the appliance is doing.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "/v1/status")
+}
+
+// Plan asks what a start now would change.
+func (c *Client) Plan(ctx context.Context) (Plan, error) {
+	return call[Plan](ctx, c, http.MethodGet, "/v1/plan")
+}
+
+// Post asks for an action: "clear", "reload", "reexec" or "stop".
+func (c *Client) Post(ctx context.Context, action string) (Status, error) {
+	return call[Status](ctx, c, http.MethodPost, "/v1/"+action)
+}
+
+// Events hands each event behind the one with ID last to seen, until ctx or the supervisor ends, or seen answers false.
+func (c *Client) Events(ctx context.Context, last uint64, seen func(Event) bool) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://appliance/v1/events", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Last-Event-ID", strconv.FormatUint(last, 10))
+	res, err := c.do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var event Event
+		if err := json.Unmarshal([]byte(data), &event); err != nil {
+			return fmt.Errorf("cannot read an event: %w", err)
+		}
+		if !seen(event) {
+			return nil
+		}
+	}
+	return lines.Err()
+}
+
+func call[T any](ctx context.Context, c *Client, method, path string) (T, error) {
+	var answer T
+	req, err := http.NewRequestWithContext(ctx, method, "http://appliance"+path, nil)
+	if err != nil {
+		return answer, err
+	}
+	res, err := c.do(req)
+	if err != nil {
+		return answer, err
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("cannot read the supervisor's answer: %w", err)
+	}
+	return answer, nil
+}
+
+func (c *Client) do(req *http.Request) (*http.Response, error) {
+	res, err := c.http.Do(req)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, remedy.With(ErrNoSupervisor, "start it with `systemctl start appliance`")
+	case errors.Is(err, fs.ErrPermission):
+		return nil, remedy.With(fmt.Errorf("cannot ask the supervisor: %w", fs.ErrPermission), "ask as root, or to read: as a member of group "+Group)
+	case err != nil:
+		return nil, fmt.Errorf("cannot ask the supervisor: %w", err)
+	case res.StatusCode == http.StatusOK:
+		return res, nil
+	}
+	defer res.Body.Close()
+	data, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // whatever there is serves as the message
+	var problem Error
+	if json.Unmarshal(data, &problem) != nil || problem.Message == "" {
+		problem.Message = fmt.Sprintf("cannot ask the supervisor: it answered %s", res.Status)
+	}
+	err = errors.New(problem.Message)
+	if problem.Remedy != "" {
+		err = remedy.With(err, problem.Remedy)
+	}
+	return nil, err
+}

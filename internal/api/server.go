@@ -1,0 +1,173 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"appliance/internal/remedy"
+	"appliance/internal/system"
+)
+
+// Backend does what the API is asked for. Its methods must be safe for concurrent use.
+type Backend interface {
+	Status() Status
+	Plan(ctx context.Context) (Plan, error)
+	Clear() error  // walk on from failed
+	Reload() error // walk again from prepare-env
+	Reexec() error // replace the process in place
+	Stop() error   // stop the stack and end
+	Events() *Bus
+}
+
+// ErrConflict marks a request that does not fit the present state.
+var ErrConflict = errors.New("not now")
+
+// Server serves the API.
+type Server struct {
+	backend Backend
+	log     *slog.Logger
+	groupID int
+	http    *http.Server
+}
+
+// NewServer returns a server for backend.
+func NewServer(backend Backend, log *slog.Logger) *Server {
+	s := &Server{backend: backend, log: log, groupID: groupID()}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("GET /v1/plan", s.plan)
+	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("POST /v1/clear", s.action(backend.Clear))
+	mux.HandleFunc("POST /v1/reload", s.action(backend.Reload))
+	mux.HandleFunc("POST /v1/reexec", s.action(backend.Reexec))
+	mux.HandleFunc("POST /v1/stop", s.action(backend.Stop))
+	s.http = &http.Server{
+		Handler: s.guard(mux), ConnContext: withPeer,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	return s
+}
+
+// Listen makes the socket. A socket that nobody serves any more is replaced; the caller holds the supervisor's lock, so
+// nobody does. Only root and the reading group can connect.
+func Listen(sys *system.System) (*net.UnixListener, error) {
+	if err := sys.Remove(SocketPath); err != nil {
+		return nil, err
+	}
+	name := sys.Path(SocketPath)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", name, err)
+	}
+	listener.SetUnlinkOnClose(false) // the next process in place listens on the same one
+	if err := os.Chmod(name, 0o660); err != nil {
+		return nil, fmt.Errorf("cannot protect %s: %w", name, err)
+	}
+	if gid := groupID(); gid >= 0 && os.Geteuid() == 0 {
+		if err := os.Chown(name, -1, gid); err != nil {
+			return nil, fmt.Errorf("cannot protect %s: %w", name, err)
+		}
+	}
+	return listener, nil
+}
+
+// Serve answers on l until Close.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("cannot serve the API: %w", err)
+	}
+	return nil
+}
+
+// Close lets short requests end, and then ends the streams.
+func (s *Server) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close() // streams never end by themselves
+	}
+}
+
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if err := s.allow(req); err != nil {
+			s.fail(w, http.StatusForbidden, remedy.With(err, "ask as root, or to read: as a member of group "+Group))
+			return
+		}
+		next.ServeHTTP(w, req)
+	})
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) { s.reply(w, s.backend.Status()) }
+
+func (s *Server) plan(w http.ResponseWriter, req *http.Request) {
+	plan, err := s.backend.Plan(req.Context())
+	if err != nil {
+		s.fail(w, http.StatusUnprocessableEntity, err)
+		return
+	}
+	s.reply(w, plan)
+}
+
+func (s *Server) action(do func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		switch err := do(); {
+		case errors.Is(err, ErrConflict):
+			s.fail(w, http.StatusConflict, err)
+		case err != nil:
+			s.fail(w, http.StatusInternalServerError, err)
+		default:
+			s.reply(w, s.backend.Status())
+		}
+	}
+}
+
+// events streams the history behind Last-Event-ID and then what comes, as server-sent events.
+func (s *Server) events(w http.ResponseWriter, req *http.Request) {
+	last, _ := strconv.ParseUint(req.Header.Get("Last-Event-ID"), 10, 64) // none or nonsense: from the start
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	flush := http.NewResponseController(w)
+	for {
+		events, more := s.backend.Events().After(last)
+		for _, e := range events {
+			data, err := json.Marshal(e)
+			if err != nil {
+				s.log.Error("cannot encode an event", "err", err)
+				return
+			}
+			if _, err := fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", e.ID, e.Kind, data); err != nil {
+				return // the listener has gone
+			}
+			last = e.ID
+		}
+		if flush.Flush() != nil {
+			return
+		}
+		select {
+		case <-req.Context().Done():
+			return
+		case <-more:
+		}
+	}
+}
+
+func (s *Server) reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the peer has gone: nobody to tell
+}
+
+func (s *Server) fail(w http.ResponseWriter, code int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(Error{Message: err.Error(), Remedy: remedy.Of(err)})
+}

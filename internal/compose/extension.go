@@ -1,0 +1,89 @@
+package compose
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Extension is the x-appliance section of a compose file: what an appliance needs to know beyond compose.
+type Extension struct {
+	Routes           []Route  `json:"routes"`
+	StartTimeout     Duration `json:"start_timeout"`     // how long a start may take until all is healthy; default 5m
+	UnhealthyTimeout Duration `json:"unhealthy_timeout"` // how long it may be out of health before the appliance fails; default 2m
+	StopTimeout      Duration `json:"stop_timeout"`      // how long a container may take to stop before it is killed; default 20s
+}
+
+// Route says which service answers the outside, and where it tells of its health.
+type Route struct {
+	Service string `json:"service"`
+	Port    Port   `json:"port"`
+	Path    string `json:"path,omitempty"`   // prefix it serves; "" is "/"
+	Health  string `json:"health,omitempty"` // path that answers 2xx when it is healthy; "" asks nothing
+}
+
+// Duration is a time span written as in Go and in compose files: "90s", "5m".
+type Duration time.Duration
+
+// UnmarshalJSON reads a positive duration in quotes.
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return fmt.Errorf("%s is no duration such as \"90s\"", data)
+	}
+	span, err := time.ParseDuration(text)
+	if err != nil || span <= 0 {
+		return fmt.Errorf("%q is no duration such as \"90s\"", text)
+	}
+	*d = Duration(span)
+	return nil
+}
+
+// Port is a TCP port; interpolated variables make it a string, so both spellings are read.
+type Port uint16
+
+// UnmarshalJSON reads a port as a number or in quotes.
+func (p *Port) UnmarshalJSON(data []byte) error {
+	n, err := strconv.ParseUint(strings.Trim(string(data), `"`), 10, 16)
+	if err != nil || n == 0 {
+		return fmt.Errorf("%s is no port", data)
+	}
+	*p = Port(n)
+	return nil
+}
+
+// defaults are what a project without the extension gets.
+func defaults() Extension {
+	return Extension{StartTimeout: Duration(5 * time.Minute), UnhealthyTimeout: Duration(2 * time.Minute), StopTimeout: Duration(DefaultStopLimit)}
+}
+
+func parseExtension(section any, services func(string) bool) (Extension, error) {
+	ext := defaults()
+	if section == nil {
+		return ext, nil
+	}
+	data, err := json.Marshal(section)
+	if err != nil {
+		return ext, fmt.Errorf("x-appliance: %w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&ext); err != nil {
+		return ext, fmt.Errorf("x-appliance: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	for i, route := range ext.Routes {
+		if !services(route.Service) {
+			return ext, fmt.Errorf("x-appliance.routes.%d.service: there is no service %q", i, route.Service)
+		}
+		if route.Port == 0 {
+			return ext, fmt.Errorf("x-appliance.routes.%d.port: missing", i)
+		}
+	}
+	return ext, nil
+}
+
+// DefaultStopLimit is how long a container may take to stop where no project says.
+const DefaultStopLimit = 20 * time.Second

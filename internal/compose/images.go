@@ -1,0 +1,87 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/containerd/errdefs"
+	"github.com/docker/compose/v5/pkg/api"
+
+	"appliance/internal/remedy"
+)
+
+// MissingImages lists the services whose image is not on the engine: those to build, and those to pull.
+func (e *Engine) MissingImages(ctx context.Context, p *Project) (build, pull []string, err error) {
+	present := map[string]bool{}
+	for _, name := range p.ServiceNames() {
+		service := p.project.Services[name]
+		image := api.GetImageNameOrDefault(service, p.Name())
+		there, known := present[image]
+		if !known {
+			if there, err = e.hasImage(ctx, image); err != nil {
+				return nil, nil, err
+			}
+			present[image] = there
+		}
+		switch {
+		case there:
+		case service.Build != nil:
+			build = append(build, name)
+		default:
+			pull = append(pull, name)
+		}
+	}
+	return build, pull, nil
+}
+
+func (e *Engine) hasImage(ctx context.Context, image string) (bool, error) {
+	_, err := e.client.ImageInspect(ctx, image)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot look for image %s: %w", image, err)
+	}
+	return true, nil
+}
+
+// Builds lists the services that are built from source.
+func (p *Project) Builds() []string {
+	return slices.DeleteFunc(p.ServiceNames(), func(name string) bool { return p.project.Services[name].Build == nil })
+}
+
+// Build builds the images of the named services.
+func (e *Engine) Build(ctx context.Context, p *Project, services []string, report func(Progress)) error {
+	service, err := e.service(&reporter{report: report})
+	if err != nil {
+		return err
+	}
+	tail := &tailWriter{}
+	if err := service.Build(ctx, p.project, api.BuildOptions{Services: services, Progress: "plain", Out: tail}); err != nil {
+		return remedy.With(fmt.Errorf("cannot build %v: %w%s", services, err, tail), "mend the Dockerfile or its context; what runs goes on running")
+	}
+	return nil
+}
+
+// Pull fetches the images of the named services.
+func (e *Engine) Pull(ctx context.Context, p *Project, services []string, report func(Progress)) error {
+	project, err := p.project.WithSelectedServices(services, types.IgnoreDependencies)
+	if err != nil {
+		return fmt.Errorf("cannot pull %v: %w", services, err)
+	}
+	service, err := e.service(&reporter{report: report})
+	if err != nil {
+		return err
+	}
+	if err := service.Pull(ctx, project, api.PullOptions{Quiet: true}); err != nil {
+		images := make([]string, len(services))
+		for i, name := range services {
+			images[i] = p.project.Services[name].Image
+		}
+		return remedy.With(fmt.Errorf("cannot pull %v: %w", images, err),
+			"check the image's name, the registry and the way to it, or load the image with `docker load`")
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/containerd/errdefs"
+	"github.com/docker/compose/v5/pkg/api"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+)
+
+// Service is how one service of the project is doing.
+type Service struct {
+	Name       string          `json:"name"`
+	Ready      bool            `json:"ready"`
+	Why        string          `json:"why,omitempty"` // it is not ready
+	Hopeless   bool            `json:"hopeless,omitempty"`
+	Containers []ContainerInfo `json:"containers,omitempty"`
+}
+
+// ContainerInfo is one container of a service.
+type ContainerInfo struct {
+	ID       string     `json:"id"`
+	Name     string     `json:"name"`
+	Image    string     `json:"image"`
+	ImageID  string     `json:"image_id"`
+	State    string     `json:"state"`
+	Health   string     `json:"health,omitempty"`
+	ExitCode int        `json:"exit_code"`
+	Restarts int        `json:"restarts"`
+	Started  time.Time  `json:"started"`
+	Address  netip.Addr `json:"address,omitzero"`
+}
+
+// settle is how long a container that has been restarted must stay up before it is believed again: a crash loop shows
+// "running" most of the time.
+const settle = 10 * time.Second
+
+// Services tells how each service of the project is doing, in alphabetical order.
+func (e *Engine) Services(ctx context.Context, p *Project) ([]Service, error) {
+	found, err := e.containers(ctx, p.Name())
+	if err != nil {
+		return nil, err
+	}
+	services := make([]Service, 0, len(p.project.Services))
+	for _, name := range p.ServiceNames() {
+		service := Service{Name: name, Containers: found[name]}
+		service.judge(p.project.Services[name], e.cfg.System.Now())
+		services = append(services, service)
+	}
+	return services, nil
+}
+
+// judge says whether the service is as it should be, by health and not by time passed.
+func (s *Service) judge(spec types.ServiceConfig, now time.Time) {
+	if len(s.Containers) < spec.GetScale() {
+		s.Why = "it has no container"
+		return
+	}
+	for _, c := range s.Containers {
+		s.Why, s.Hopeless = c.trouble(spec, now)
+		if s.Why != "" {
+			return
+		}
+	}
+	s.Ready = true
+}
+
+// trouble says what keeps the container from being ready, and whether it will stay so: no restart is coming.
+func (c ContainerInfo) trouble(spec types.ServiceConfig, now time.Time) (why string, hopeless bool) {
+	restarts := spec.Restart != "" && spec.Restart != types.RestartPolicyNo
+	switch {
+	case c.State == "exited" && c.ExitCode == 0 && !restarts:
+		return "", false // a one-shot that has done its work
+	case c.State == "exited" || c.State == "dead":
+		return fmt.Sprintf("it ended with status %d", c.ExitCode), !restarts
+	case c.State != "running":
+		return "it is " + c.State, false
+	case c.Health == string(container.Unhealthy):
+		return "its health check fails", false
+	case c.Health == string(container.Starting):
+		return "its health check has not passed yet", false
+	case c.Restarts > 0 && now.Sub(c.Started) < settle:
+		return fmt.Sprintf("it has just been restarted (%d times)", c.Restarts), false
+	}
+	return "", false
+}
+
+// containers inspects the project's containers, by service. One that goes away meanwhile is left out.
+func (e *Engine) containers(ctx context.Context, project string) (map[string][]ContainerInfo, error) {
+	list, err := e.client.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: projectFilter(project)})
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the containers of %s: %w", project, err)
+	}
+	found := map[string][]ContainerInfo{}
+	for _, summary := range list.Items {
+		if summary.Labels[api.OneoffLabel] == "True" || summary.Labels[api.HookLabel] != "" {
+			continue
+		}
+		inspect, err := e.client.ContainerInspect(ctx, summary.ID, client.ContainerInspectOptions{})
+		if errdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot inspect container %s: %w", summary.ID[:12], err)
+		}
+		name := summary.Labels[api.ServiceLabel]
+		found[name] = append(found[name], describeContainer(inspect.Container))
+	}
+	for _, list := range found {
+		slices.SortFunc(list, func(a, b ContainerInfo) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return found, nil
+}
+
+func projectFilter(project string) client.Filters {
+	return client.Filters{}.Add("label", api.ProjectLabel+"="+project)
+}
+
+func describeContainer(c container.InspectResponse) ContainerInfo {
+	info := ContainerInfo{ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), ImageID: c.Image, Restarts: c.RestartCount}
+	if c.Config != nil {
+		info.Image = c.Config.Image
+	}
+	if c.State != nil {
+		info.State, info.ExitCode = string(c.State.Status), c.State.ExitCode
+		info.Started, _ = time.Parse(time.RFC3339Nano, c.State.StartedAt)
+		if c.State.Health != nil && c.State.Health.Status != container.NoHealthcheck {
+			info.Health = string(c.State.Health.Status)
+		}
+	}
+	if c.NetworkSettings != nil {
+		for _, network := range c.NetworkSettings.Networks {
+			if network != nil && network.IPAddress.IsValid() {
+				info.Address = network.IPAddress
+			}
+		}
+	}
+	return info
+}
+
+// ErrNotAnswering says that a route's health address gave no good answer.
+var ErrNotAnswering = errors.New("no good answer")
+
+// Probe asks the health address of the route, at the containers themselves and not through a published port.
+func (e *Engine) Probe(ctx context.Context, route Route, services []Service) error {
+	if route.Health == "" {
+		return nil
+	}
+	i := slices.IndexFunc(services, func(s Service) bool { return s.Name == route.Service })
+	if i < 0 || len(services[i].Containers) == 0 {
+		return fmt.Errorf("%w: service %s has no container", ErrNotAnswering, route.Service)
+	}
+	for _, c := range services[i].Containers {
+		host := "127.0.0.1" // network_mode: host
+		if c.Address.IsValid() {
+			host = c.Address.String()
+		}
+		url := "http://" + net.JoinHostPort(host, strconv.Itoa(int(route.Port))) + "/" + strings.TrimPrefix(route.Health, "/")
+		if err := probe(ctx, url); err != nil {
+			return fmt.Errorf("%w: %s of service %s: %v", ErrNotAnswering, route.Health, route.Service, err)
+		}
+	}
+	return nil
+}
+
+var prober = &http.Client{
+	Timeout:       5 * time.Second,
+	Transport:     &http.Transport{DisableKeepAlives: true, Proxy: nil},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+func probe(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	res, err := prober.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return fmt.Errorf("answered %s", res.Status)
+	}
+	return nil
+}

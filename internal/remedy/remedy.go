@@ -1,0 +1,30 @@
+// Package remedy lets an error carry what the operator can do about it, apart from what went wrong: the text says the
+// cause, the remedy says the way out, and whoever reports the error (journal, failed flag, page) shows both.
+package remedy
+
+import "errors"
+
+type hint struct {
+	error
+	remedy string
+}
+
+func (h hint) Unwrap() error { return h.error }
+
+// With returns err with a remedy for the operator: one sentence in the imperative, without a trailing period.
+// The error's text stays as it was. A nil error stays nil.
+func With(err error, remedy string) error {
+	if err == nil {
+		return nil
+	}
+	return hint{err, remedy}
+}
+
+// Of returns the outermost remedy that err carries, or "".
+func Of(err error) string {
+	var h hint
+	if errors.As(err, &h) {
+		return h.remedy
+	}
+	return ""
+}

@@ -1,0 +1,217 @@
+package phases
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"appliance/internal/api"
+	"appliance/internal/compose"
+	"appliance/internal/machine"
+	"appliance/internal/system"
+)
+
+// StateDir holds the machine's record. It is on the root disk: it must be readable before any other is mounted.
+const StateDir = "/var/lib/appliance"
+
+// Manager is told how the start goes; it is the service manager's side of a supervisor.
+type Manager interface {
+	Ready()
+	Status(line string)
+	Extend(d time.Duration)
+	Reloading()
+}
+
+// Config is what a supervisor is made of.
+type Config struct {
+	System     *system.System
+	Engine     *compose.Engine
+	Manager    Manager
+	Log        *slog.Logger
+	Version    string
+	UseDefault bool // without any environment, take the embedded one
+}
+
+// Reasons for which Run ends; they are the cause of its context.
+var (
+	ErrStop   = errors.New("stopped on request")
+	ErrReexec = errors.New("to be replaced in place")
+)
+
+// Appliance is the supervisor: it walks the table and tells how it goes. Its exported methods are safe for concurrent use.
+type Appliance struct {
+	cfg     Config
+	machine *machine.Machine
+	bus     *api.Bus
+	walk    *walk
+	wake    chan machine.Event // Reload or Clear, asked for by somebody
+	end     context.CancelCauseFunc
+	started time.Time
+
+	cleaned bool // leftovers are gone since the walk began
+
+	mu       sync.Mutex
+	steps    []api.Step
+	services []compose.Service
+	healthy  bool
+	trouble  string
+	ready    bool // the manager knows
+	envInfo  *api.EnvInfo
+	urls     []string
+}
+
+// NewAppliance returns a supervisor that goes on from the record of the last one.
+func NewAppliance(cfg Config) (*Appliance, error) {
+	a := &Appliance{cfg: cfg, bus: api.NewBus(), wake: make(chan machine.Event, 1), started: cfg.System.Now()}
+	a.walk = a.newWalk()
+	var err error
+	a.machine, err = machine.New(machine.Config{
+		Table: Table, Initial: Boot, Fail: Fail, Resume: resume, Attempts: Attempts,
+		Phases: map[machine.State]machine.Phase{
+			PrepareEnv:       {Run: a.prepareEnv},
+			PrepareAppliance: {Run: a.phase(PrepareAppliance, Done)},
+			PrepareECS:       {Run: a.phase(PrepareECS, Done)},
+			Run:              {Run: a.run},
+			Cleanup:          {Run: a.cleanup},
+			Standby:          {Run: a.standby, Rests: true},
+			Failed:           {Run: a.failed, Rests: true},
+		},
+		Store: machine.NewStore(cfg.System, StateDir, cfg.Log), Now: cfg.System.Now, Log: cfg.Log, OnChange: a.entered,
+	})
+	return a, err
+}
+
+func (a *Appliance) newWalk() *walk {
+	return &walk{
+		sys: a.cfg.System, engine: a.cfg.Engine, log: a.cfg.Log, useDefault: a.cfg.UseDefault,
+		progress: a.progressed, services: a.sawServices, kept: a.keptImages,
+	}
+}
+
+// Run walks until ctx ends, somebody asks for a stop, or the host must reboot. The cause of the end is the error, with
+// nil for a reboot.
+func (a *Appliance) Run(ctx context.Context) error {
+	ctx, a.end = context.WithCancelCause(ctx)
+	defer a.end(nil)
+	outcome, err := a.machine.Run(ctx)
+	switch {
+	case err != nil:
+		return err
+	case outcome == machine.Stopped:
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// phase makes a state's work of its steps.
+func (a *Appliance) phase(state machine.State, then machine.Event) func(context.Context) (machine.Event, error) {
+	return func(ctx context.Context) (machine.Event, error) {
+		steps, err := a.walk.steps(state)
+		if err != nil {
+			return "", err
+		}
+		return then, perform(ctx, state, steps, a)
+	}
+}
+
+func (a *Appliance) prepareEnv(ctx context.Context) (machine.Event, error) {
+	a.beginWalk()
+	if event, err := a.phase(PrepareEnv, Done)(ctx); err != nil {
+		return event, err
+	}
+	a.knowEnv()
+	if a.walk.active.Settings().Standby {
+		return Hold, nil
+	}
+	return Done, nil
+}
+
+func (a *Appliance) beginWalk() {
+	a.walk, a.cleaned = a.newWalk(), false
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.steps, a.healthy, a.trouble = nil, false, ""
+}
+
+func (a *Appliance) run(ctx context.Context) (machine.Event, error) {
+	if !a.isHealthy() {
+		if _, err := a.phase(Run, "")(ctx); err != nil {
+			return "", err
+		}
+		if err := a.proven(); err != nil {
+			return "", err
+		}
+	}
+	if !a.cleaned {
+		return Clean, nil
+	}
+	a.rest(a.Status().Summary)
+	debug.FreeOSMemory() // a start needs three times the memory that watching does
+	return a.watch(ctx)
+}
+
+func (a *Appliance) cleanup(ctx context.Context) (machine.Event, error) {
+	a.cleaned = true
+	return a.phase(Cleanup, Done)(ctx)
+}
+
+// goodSubject is the record's document on the last generation that was healthy.
+const goodSubject = "good"
+
+// generation is what ran. It is kept for the way back.
+type generation struct {
+	Project string            `json:"project"`
+	Env     string            `json:"env_sha256"`
+	Version string            `json:"supervisor"`
+	Images  map[string]string `json:"images"` // service to image ID
+	Since   time.Time         `json:"since"`
+}
+
+// proven makes this generation the last good one and forgives the attempts it took.
+func (a *Appliance) proven() error {
+	now := generation{Project: a.walk.project.Name(), Env: digest(a.walk.active.Data), Version: a.cfg.Version,
+		Images: map[string]string{}, Since: a.cfg.System.Now()}
+	a.mu.Lock()
+	a.healthy, a.urls = true, a.walk.project.URLs()
+	for _, s := range a.services {
+		for _, c := range s.Containers {
+			now.Images[s.Name] = c.ImageID
+		}
+	}
+	a.mu.Unlock()
+	if err := a.machine.Prove(); err != nil {
+		return err
+	}
+	if last := a.lastGood(); last.same(now) {
+		return nil
+	}
+	var encode error
+	if err := a.machine.Update(func(rec *machine.Record) { encode = rec.Put(goodSubject, now) }); err != nil || encode != nil {
+		return fmt.Errorf("cannot record the good generation: %w", errors.Join(err, encode))
+	}
+	return nil
+}
+
+func (a *Appliance) lastGood() (g generation) {
+	if _, err := a.machine.Record().Get(goodSubject, &g); err != nil {
+		a.cfg.Log.Warn("cannot read the last good generation", "err", err)
+	}
+	return g
+}
+
+func (g generation) same(other generation) bool {
+	g.Since = other.Since
+	return fmt.Sprint(g) == fmt.Sprint(other)
+}
+
+func (a *Appliance) keptImages() map[string]bool { return keptBy(a.lastGood()) }
+
+func (a *Appliance) isHealthy() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.healthy
+}

@@ -1,0 +1,173 @@
+package phases
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"appliance/internal/api"
+	"appliance/internal/compose"
+	"appliance/internal/machine"
+)
+
+// extension is how much longer than its limit a step may take before the service manager counts us as hung.
+const extension = 15 * time.Second
+
+func (a *Appliance) stepStarted(phase machine.State, step Step, n, of int) {
+	a.cfg.Manager.Extend(step.limit() + extension)
+	a.cfg.Manager.Status(fmt.Sprintf("%s: %s (%d/%d)", phase, step.Name, n, of))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.steps = append(a.steps, api.Step{Phase: string(phase), Name: step.Name, State: "running", Started: a.cfg.System.Now()})
+	a.bus.Publish(api.Event{Kind: "step", Text: fmt.Sprintf("%s: %s", phase, step.Name), Phase: string(phase), Step: step.Name})
+}
+
+func (a *Appliance) stepChanging(phase machine.State, step Step, why string) {
+	a.cfg.Log.Info(fmt.Sprintf("%s: %s", phase, step.Name), "why", why)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.steps[len(a.steps)-1].Detail = why
+}
+
+func (a *Appliance) stepEnded(phase machine.State, step Step, changed bool, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	last := &a.steps[len(a.steps)-1]
+	last.Took = a.cfg.System.Now().Sub(last.Started)
+	switch {
+	case err != nil:
+		last.State, last.Detail = "failed", err.Error()
+	case changed:
+		last.State = "done"
+	default:
+		last.State = "unchanged"
+	}
+	a.bus.Publish(api.Event{Kind: "step", Phase: string(phase), Step: step.Name,
+		Text: fmt.Sprintf("%s: %s: %s in %s", phase, step.Name, last.State, last.Took.Round(time.Millisecond))})
+}
+
+func (a *Appliance) progressed(p compose.Progress) {
+	text := strings.TrimSpace(p.Object + " " + p.Text)
+	if p.Failed != "" {
+		text = p.Object + ": " + p.Failed
+	}
+	a.cfg.Log.Info(text)
+	a.cfg.Manager.Status(text)
+	a.bus.Publish(api.Event{Kind: "progress", Text: text})
+}
+
+func (a *Appliance) sawServices(services []compose.Service) {
+	if services == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.services = services
+}
+
+// entered is called after each change of state.
+func (a *Appliance) entered(rec machine.Record) {
+	a.cfg.Log.Info("entering "+string(rec.State), "on", rec.On, "attempt", rec.Attempts[rec.State])
+	if rec.On == Reload || rec.On == Start || rec.On == Clear {
+		a.mu.Lock()
+		if a.ready {
+			a.cfg.Manager.Reloading()
+			a.ready = false
+		}
+		a.mu.Unlock()
+	}
+	a.bus.Publish(api.Event{Kind: "state", State: string(rec.State), Text: "entering " + string(rec.State)})
+}
+
+// rest says that there is nothing more to wait for: the appliance runs, has failed, or stands by.
+func (a *Appliance) rest(line string) {
+	a.cfg.Manager.Status(line)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.ready {
+		a.cfg.Manager.Ready()
+		a.ready = true
+	}
+}
+
+func (a *Appliance) knowEnv() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.envInfo = &api.EnvInfo{Origin: a.walk.candidate.Origin, SHA256: digest(a.walk.candidate.Data)}
+}
+
+// Status tells how the appliance is doing.
+func (a *Appliance) Status() api.Status {
+	s := StatusOf(a.machine.Record())
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s.Supervisor = &api.Supervisor{PID: os.Getpid(), Version: a.cfg.Version, Started: a.started}
+	s.Steps = append([]api.Step(nil), a.steps...)
+	s.Services = a.services
+	s.Env, s.URLs = a.envInfo, a.urls
+	s.Healthy = a.healthy && s.State == string(Run) || a.healthy && s.State == string(Cleanup)
+	if n := len(a.steps); n > 0 && a.steps[n-1].State == "running" {
+		s.Step = a.steps[n-1].Name
+	}
+	s.Summary = a.summary(s)
+	return s
+}
+
+// StatusOf tells what a record alone tells.
+func StatusOf(rec machine.Record) api.Status {
+	s := api.Status{Version: api.Version, State: string(rec.State), Since: rec.Since, Attempts: map[string]int{}}
+	if s.State == "" {
+		s.State = string(Boot)
+	}
+	for state, n := range rec.Attempts {
+		s.Attempts[string(state)] = n
+	}
+	if rec.State == Failed || rec.Failure != nil {
+		f := failureOf(rec)
+		s.Failure = &f
+	}
+	s.Summary = summarize(s)
+	return s
+}
+
+func (a *Appliance) summary(s api.Status) string {
+	switch {
+	case s.State == string(Run) && a.trouble != "":
+		return "run: out of health: " + a.trouble
+	case s.State == string(Run) && s.Healthy:
+		return strings.TrimSpace(fmt.Sprintf("run: healthy, %d services %s", len(s.Services), strings.Join(s.URLs, " ")))
+	}
+	return summarize(s)
+}
+
+// summarize says in one line which state this is.
+func summarize(s api.Status) string {
+	switch {
+	case s.State == string(Failed) && s.Failure != nil:
+		where := s.Failure.Phase
+		if s.Failure.Step != "" {
+			where += " (" + s.Failure.Step + ")"
+		}
+		return fmt.Sprintf("failed in %s: %s; to do: %s", where, firstLine(s.Failure.Cause), s.Failure.ToDo)
+	case s.State == string(Standby):
+		return "standby: appliance.standby is true in the environment"
+	case s.Step != "":
+		return s.State + ": " + s.Step
+	}
+	return s.State
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+// stackName names the project to stop, and how long that may take.
+func (a *Appliance) stackName(ctx context.Context) (string, time.Duration) {
+	if project, err := a.walk.loadProject(ctx); err == nil {
+		return project.Name(), project.StopLimit()
+	}
+	return a.lastGood().Project, compose.DefaultStopLimit
+}
