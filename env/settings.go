@@ -1,0 +1,36 @@
+package env
+
+// Settings are the values that the appliance itself acts upon, with defaults filled in. They are meaningful once
+// Validate has passed.
+type Settings struct {
+	Standby bool   // prepare, but do not activate
+	Domain  string // full name of the host, of its site and its certificate
+	Storage Storage
+}
+
+// Storage says which labelled filesystems a host may do without.
+type Storage struct {
+	IgnoreData     bool // no filesystem labelled ecs-data is needed
+	IgnoreVolatile bool // no filesystem labelled ecs-volatile is needed
+}
+
+// Settings answers the settings of the document.
+func (d *Document) Settings() Settings {
+	s := Settings{
+		Standby: d.flag("appliance", "standby"),
+		Storage: Storage{
+			IgnoreData:     d.flag("appliance", "storage", "ignore", "data"),
+			IgnoreVolatile: d.flag("appliance", "storage", "ignore", "volatile"),
+		},
+	}
+	if v := d.top.get("appliance", "domain"); v != nil && v.kind == text {
+		s.Domain = strip(v.text)
+	}
+	return s
+}
+
+// flag is true when the value flattens to true; the predecessor compared the flattened text.
+func (d *Document) flag(path ...string) bool {
+	v := d.top.get(path...)
+	return v != nil && (v.kind == boolean && v.text == "true" || v.kind == text && strip(v.text) == "true")
+}
