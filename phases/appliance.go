@@ -33,7 +33,8 @@ type Config struct {
 	Manager    Manager
 	Log        *slog.Logger
 	Version    string
-	UseDefault bool // without any environment, take the embedded one
+	UseDefault bool          // without any environment, take the embedded one
+	EngineWait time.Duration // for an engine that comes up after us; 0 asks once
 }
 
 // Reasons for which Run ends; they are the cause of its context.
@@ -87,7 +88,7 @@ func NewAppliance(cfg Config) (*Appliance, error) {
 
 func (a *Appliance) newWalk() *walk {
 	return &walk{
-		sys: a.cfg.System, engine: a.cfg.Engine, log: a.cfg.Log, useDefault: a.cfg.UseDefault,
+		sys: a.cfg.System, engine: a.cfg.Engine, log: a.cfg.Log, useDefault: a.cfg.UseDefault, engineWait: a.cfg.EngineWait,
 		progress: a.progressed, services: a.sawServices, kept: a.keptImages,
 	}
 }

@@ -39,6 +39,7 @@ func (a *Appliance) failed(ctx context.Context) (machine.Event, error) {
 	if err != nil {
 		a.warn(err.Error())
 	}
+	raised := err == nil || a.cfg.System.Exists(FailedFlag) // there may have been no room for it; then only Clear is an order
 	a.cfg.Log.Error("the appliance has failed", "phase", failure.Phase, "step", failure.Step, "cause", failure.Cause, "todo", failure.ToDo)
 	a.rest(a.Status().Summary)
 	for !down {
@@ -56,7 +57,7 @@ func (a *Appliance) failed(ctx context.Context) (machine.Event, error) {
 		case <-removals(watch):
 		case <-time.After(10 * time.Second):
 		}
-		down = err == nil && !a.cfg.System.Exists(FailedFlag)
+		down = raised && !a.cfg.System.Exists(FailedFlag)
 	}
 	a.cfg.Log.Info("the failed flag was removed: trying again")
 	return Clear, nil

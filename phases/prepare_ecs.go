@@ -11,16 +11,20 @@ import (
 // ForceUpdateFlag asks for every image to be built anew at the next start; it is removed when that is done.
 const ForceUpdateFlag = "/app/etc/flags/force.update.ecs"
 
+// EngineWait is how long to wait for an engine where nobody says: it may start beside us at boot.
+const EngineWait = 90 * time.Second
+
 const (
-	engineLimit = 90 * time.Second // an engine that starts beside us
-	imagesLimit = time.Hour        // a build on a small host, a pull over a thin line
+	portsWait   = 3 * time.Second // the engine lets go of a port a moment after the container has ended
+	imagesLimit = time.Hour       // a build on a small host, a pull over a thin line
 )
 
 // prepareECS gets the application ready to start while the old one still serves.
 func prepareECS(w *walk) []Step {
 	return []Step{
 		{Name: "project", Check: w.readProject},
-		{Name: "engine", Check: w.awaitEngine, Limit: engineLimit},
+		{Name: "engine", Check: w.awaitEngine, Limit: w.engineWait + defaultLimit},
+		{Name: "ports", Check: w.awaitPorts},
 		{Name: "images", Check: w.imagesMissing, Apply: w.fetchImages, Limit: imagesLimit},
 	}
 }
@@ -33,16 +37,37 @@ func (w *walk) readProject(ctx context.Context) (string, error) {
 
 // awaitEngine waits until the engine answers: at boot it may come up after us.
 func (w *walk) awaitEngine(ctx context.Context) (string, error) {
-	err := w.engine.Ping(ctx)
+	if err := patiently(ctx, w.engineWait, w.engine.Ping); err != nil {
+		return "", fmt.Errorf("%w (waited %s for it)", err, w.engineWait)
+	}
+	return "", nil
+}
+
+// awaitPorts makes sure that what the project publishes is not held by somebody else, before anything of it is touched:
+// the engine would find out only when the old container is gone.
+func (w *walk) awaitPorts(ctx context.Context) (string, error) {
+	project, err := w.loadProject(ctx)
+	if err != nil {
+		return "", err
+	}
+	return "", patiently(ctx, portsWait, func(ctx context.Context) error { return w.engine.PortsFree(ctx, project) })
+}
+
+// patiently asks again and again until the answer is no error, for as long as limit.
+func patiently(ctx context.Context, limit time.Duration, ask func(context.Context) error) error {
+	end := time.After(limit)
+	err := ask(ctx)
 	for pause := 100 * time.Millisecond; err != nil; pause = min(2*pause, 2*time.Second) {
 		select {
 		case <-ctx.Done():
-			return "", err
+			return err
+		case <-end:
+			return err
 		case <-time.After(pause):
-			err = w.engine.Ping(ctx)
+			err = ask(ctx)
 		}
 	}
-	return "", nil
+	return nil
 }
 
 func (w *walk) imagesMissing(ctx context.Context) (string, error) {

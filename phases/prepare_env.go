@@ -2,6 +2,7 @@ package phases
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (w *walk) findEnv(context.Context) (string, error) {
 			continue
 		}
 		if err != nil {
-			return "", remedy.With(fmt.Errorf("cannot read the environment: %w", err), "make "+path+" a readable file")
+			return "", remedy.With(fmt.Errorf("cannot read the environment: %w", err), cmp.Or(remedy.Of(err), "make "+path+" a readable file"))
 		}
 		w.candidate, err = env.Parse(path, data)
 		return "", err
@@ -57,7 +58,8 @@ func readLimited(sys *system.System, path string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s is no regular file", path)
 	}
 	if info.Size() > limit {
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d an environment may have", path, info.Size(), limit)
+		return nil, remedy.With(fmt.Errorf("%s has %d bytes, more than the %d an environment may have", path, info.Size(), limit),
+			"move large content out of the environment")
 	}
 	return sys.ReadFile(path)
 }

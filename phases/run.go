@@ -2,6 +2,8 @@ package phases
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"appliance/internal/api"
@@ -15,6 +17,7 @@ func run(w *walk) []Step {
 	}
 	return []Step{
 		{Name: "up", Apply: w.up, Plan: w.planUp, Limit: limit},
+		{Name: "names", Check: w.misnamed, Apply: w.rename},
 		{Name: "healthy", Apply: w.awaitHealthy, Limit: limit},
 	}
 }
@@ -38,4 +41,25 @@ func (w *walk) planUp(ctx context.Context) ([]api.Change, error) {
 		changes[i] = api.Change{Action: change.Action + " " + change.Object, Why: change.Why}
 	}
 	return changes, err
+}
+
+// misnamed looks for containers that a start which was cut off has left under a temporary name.
+func (w *walk) misnamed(ctx context.Context) (string, error) {
+	project, err := w.loadProject(ctx)
+	if err != nil {
+		return "", err
+	}
+	found, err := w.engine.Misnamed(ctx, project.Name())
+	if len(found) == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("an earlier start was cut off before it could name %d containers", len(found)), nil
+}
+
+func (w *walk) rename(ctx context.Context) error {
+	found, err := w.engine.Misnamed(ctx, w.project.Name())
+	for _, m := range found {
+		err = errors.Join(err, w.engine.Rename(ctx, m))
+	}
+	return err
 }

@@ -1,7 +1,6 @@
 package phases
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -70,15 +69,19 @@ func (a *Appliance) sawServices(services []compose.Service) {
 // entered is called after each change of state.
 func (a *Appliance) entered(rec machine.Record) {
 	a.cfg.Log.Info("entering "+string(rec.State), "on", rec.On, "attempt", rec.Attempts[rec.State])
-	if rec.On == Reload || rec.On == Start || rec.On == Clear {
-		a.mu.Lock()
-		if a.ready {
-			a.cfg.Manager.Reloading()
-			a.ready = false
-		}
-		a.mu.Unlock()
-	}
+	a.unrest(rec.On)
 	a.bus.Publish(api.Event{Kind: "state", State: string(rec.State), Text: "entering " + string(rec.State)})
+}
+
+// unrest says that there is work again: a walk, or a flag to raise.
+func (a *Appliance) unrest(on machine.Event) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	walking := on == Reload || on == Start || on == Clear
+	if a.ready && walking {
+		a.cfg.Manager.Reloading()
+	}
+	a.ready = a.ready && !walking && on != Fail
 }
 
 // rest says that there is nothing more to wait for: the appliance runs, has failed, or stands by.
@@ -106,7 +109,7 @@ func (a *Appliance) Status() api.Status {
 	s.Supervisor = &api.Supervisor{PID: os.Getpid(), Version: a.cfg.Version, Started: a.started}
 	s.Steps = append([]api.Step(nil), a.steps...)
 	s.Services = a.services
-	s.Env, s.URLs = a.envInfo, a.urls
+	s.Env, s.URLs, s.Resting = a.envInfo, a.urls, a.ready
 	s.Healthy = a.healthy && s.State == string(Run) || a.healthy && s.State == string(Cleanup)
 	if n := len(a.steps); n > 0 && a.steps[n-1].State == "running" {
 		s.Step = a.steps[n-1].Name
@@ -162,12 +165,4 @@ func summarize(s api.Status) string {
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
-}
-
-// stackName names the project to stop, and how long that may take.
-func (a *Appliance) stackName(ctx context.Context) (string, time.Duration) {
-	if project, err := a.walk.loadProject(ctx); err == nil {
-		return project.Name(), project.StopLimit()
-	}
-	return a.lastGood().Project, compose.DefaultStopLimit
 }

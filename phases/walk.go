@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"time"
 
 	"appliance/env"
 	"appliance/internal/compose"
@@ -29,7 +30,8 @@ type walk struct {
 	sys        *system.System
 	engine     *compose.Engine
 	log        *slog.Logger
-	useDefault bool // without any environment, take the embedded one
+	useDefault bool          // without any environment, take the embedded one
+	engineWait time.Duration // for an engine that comes up after us; 0 asks once
 
 	candidate *env.Document // what the sources say
 	active    *env.Document // what is in force

@@ -29,7 +29,7 @@ func newPhase(a *app) *cobra.Command {
 			}
 			defer engine.Close()
 			return phases.Single(cmd.Context(), phases.Config{System: sys, Engine: engine, Manager: systemd.Notifier{}, Log: log,
-				Version: version(), UseDefault: useDefault}, args[0])
+				Version: version(), UseDefault: useDefault, EngineWait: a.wait}, args[0])
 		},
 	}
 	cmd.Flags().BoolVar(&useDefault, "default", false, "without any environment, take the embedded default one")

@@ -70,5 +70,5 @@ func explainLock(err error) error {
 	if errors.Is(err, system.ErrLocked) {
 		return remedy.With(err, "a supervisor runs already; `appliance status` asks it, `appliance stop` ends it")
 	}
-	return err
+	return remedy.With(err, "make the file system of /run writable and free space on it")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"appliance/internal/api"
+	"appliance/internal/systemd"
 	"appliance/phases"
 )
 
@@ -54,29 +55,61 @@ With --exec the supervisor first replaces itself by the binary on disk, in place
 }
 
 func newStop(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "stop",
-		Short:   "Stop the application and the supervisor",
-		Long:    "stop stops the containers within their stop timeout and ends the supervisor. Data, containers and images stay.",
+	var remove bool
+	cmd := &cobra.Command{
+		Use:   "stop",
+		Short: "Stop the application and the supervisor",
+		Long: `stop stops the containers within their stop timeout and ends the supervisor. Data, containers and images stay.
+With --remove the containers and networks of the application go too; volumes, data and images stay all the same.`,
 		Example: "  appliance stop",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			if _, err := a.client().Post(ctx, "stop"); err != nil {
+			err := a.stop(ctx)
+			if !remove {
 				return err
 			}
-			for { // it is over when nobody listens any more
-				if _, err := a.client().Status(ctx); errors.Is(err, api.ErrNoSupervisor) {
-					return nil
-				}
-				select {
-				case <-ctx.Done():
-					return ctx.Err()
-				case <-time.After(100 * time.Millisecond):
-				}
+			if err != nil && !errors.Is(err, api.ErrNoSupervisor) {
+				return err
 			}
+			return a.removeStack(ctx)
 		},
 	}
+	cmd.Flags().BoolVar(&remove, "remove", false, "remove the containers and networks as well")
+	return cmd
+}
+
+// stop ends the supervisor and returns when nobody listens any more.
+func (a *app) stop(ctx context.Context) error {
+	if _, err := a.client().Post(ctx, "stop"); err != nil {
+		return err
+	}
+	for {
+		if _, err := a.client().Status(ctx); errors.Is(err, api.ErrNoSupervisor) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// removeStack takes the containers and networks away, while no supervisor can start them again.
+func (a *app) removeStack(ctx context.Context) error {
+	sys, log := a.system(), a.logger()
+	lock, err := sys.Lock(lockPath)
+	if err != nil {
+		return explainLock(err)
+	}
+	defer lock.Close()
+	engine, err := a.openEngine(sys, log)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	return phases.RemoveStack(ctx, phases.Config{System: sys, Engine: engine, Manager: systemd.Notifier{}, Log: log})
 }
 
 // request posts an action and waits until the appliance has come to rest again.
@@ -107,7 +140,7 @@ func (a *app) awaitRest(ctx context.Context, before api.Status) (api.Status, err
 		case errors.Is(err, api.ErrNoSupervisor): // on its way from one process to the next
 		case err != nil:
 			return status, err
-		case status.Since.After(before.Since) && resting(status):
+		case status.Since.After(before.Since) && status.Resting:
 			return status, nil
 		}
 		select {
@@ -116,14 +149,4 @@ func (a *app) awaitRest(ctx context.Context, before api.Status) (api.Status, err
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-func resting(s api.Status) bool {
-	switch s.State {
-	case string(phases.Failed), string(phases.Standby):
-		return true
-	case string(phases.Run):
-		return s.Healthy
-	}
-	return false
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ import (
 	"appliance/internal/remedy"
 	"appliance/internal/system"
 	"appliance/internal/systemd"
+	"appliance/phases"
 )
 
 type stdio struct {
@@ -27,7 +29,8 @@ type stdio struct {
 type app struct {
 	stdio
 	root    string
-	host    string // of the engine
+	host    string        // of the engine
+	wait    time.Duration // for the engine
 	observe system.Observer
 }
 
@@ -70,6 +73,7 @@ its health, and keeps all that through restarts, crashes and power cuts.`,
 	cmd.SetErr(a.err)
 	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "work on this directory instead of the whole machine")
 	cmd.PersistentFlags().StringVar(&a.host, "engine", "", "address of the container engine (default $DOCKER_HOST, else unix:///var/run/docker.sock)")
+	cmd.PersistentFlags().DurationVar(&a.wait, "engine-wait", phases.EngineWait, "how long to wait for an engine that does not answer yet")
 	cmd.AddCommand(newRun(a), newPhase(a), newStatus(a), newEvents(a), newPlan(a), newClear(a), newReload(a), newStop(a),
 		newInstall(a), newEnv(a), newVersion(a), newMan(a))
 	return cmd

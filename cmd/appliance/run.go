@@ -61,7 +61,7 @@ func (a *app) supervise(ctx context.Context, useDefault bool) error {
 	}
 	defer engine.Close()
 	s.appliance, err = phases.NewAppliance(phases.Config{System: s.sys, Engine: engine, Manager: s.notify, Log: s.log,
-		Version: version(), UseDefault: useDefault})
+		Version: version(), UseDefault: useDefault, EngineWait: a.wait})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ const troubled = exitStatus(3)
 
 func newStatus(a *app) *cobra.Command {
 	var asJSON, watch bool
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say how the appliance is doing",
@@ -32,7 +33,7 @@ The exit status is 0 when all is well or under way, 3 when the appliance has fai
 			if watch {
 				return a.watchStatus(cmd.Context())
 			}
-			status, err := a.status(cmd.Context())
+			status, err := a.statusAtRest(cmd.Context(), wait)
 			if err != nil {
 				return err
 			}
@@ -45,6 +46,7 @@ The exit status is 0 when all is well or under way, 3 when the appliance has fai
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the status as JSON")
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait so long at the most until a start has ended, well or badly")
 	cmd.Flags().BoolVar(&watch, "watch", false, "show it live, with a bar for each service")
 	return cmd
 }
@@ -54,6 +56,24 @@ func verdict(s api.Status) error {
 		return troubled
 	}
 	return nil
+}
+
+// statusAtRest is status once the supervisor has come to rest, or after wait as it is then.
+func (a *app) statusAtRest(ctx context.Context, wait time.Duration) (api.Status, error) {
+	end := time.After(wait)
+	for {
+		status, err := a.status(ctx)
+		if wait == 0 || err != nil || status.Resting {
+			return status, err
+		}
+		select {
+		case <-ctx.Done():
+			return status, ctx.Err()
+		case <-end:
+			return status, nil
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // status asks the supervisor, else the record.

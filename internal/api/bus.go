@@ -24,7 +24,7 @@ func (b *Bus) Publish(e Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last++
-	e.ID = b.last
+	e.Version, e.ID = Version, b.last
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}

@@ -25,6 +25,7 @@ type Status struct {
 	Services   []compose.Service `json:"services,omitempty"` // as last seen
 	URLs       []string          `json:"urls,omitempty"`
 	Healthy    bool              `json:"healthy"`
+	Resting    bool              `json:"resting"` // nothing is left to do: it watches, stands by, or has failed
 	Failure    *Failure          `json:"failure,omitempty"`
 	Attempts   map[string]int    `json:"attempts,omitempty"`
 	Env        *EnvInfo          `json:"env,omitempty"`
@@ -82,10 +83,11 @@ type Change struct {
 
 // Event is one line of GET /v1/events.
 type Event struct {
-	ID   uint64    `json:"id"`
-	Time time.Time `json:"time"`
-	Kind string    `json:"kind"` // "state", "step", "service", "progress", "warning"
-	Text string    `json:"text"`
+	Version int       `json:"version"`
+	ID      uint64    `json:"id"`
+	Time    time.Time `json:"time"`
+	Kind    string    `json:"kind"` // "state", "step", "service", "progress", "warning"
+	Text    string    `json:"text"`
 
 	State   string `json:"state,omitempty"`
 	Phase   string `json:"phase,omitempty"`

@@ -67,13 +67,22 @@ func (e *Engine) Close() error { return e.client.Close() }
 // Host is where the engine is expected.
 func (e *Engine) Host() string { return e.client.DaemonHost() }
 
+const startEngine = "start the engine (`systemctl start docker`) and look at `journalctl -u docker`"
+
+// lost adds the way out to an error that comes of an engine which went away.
+func lost(err error) error {
+	if client.IsErrConnectionFailed(err) {
+		return remedy.With(err, startEngine)
+	}
+	return err
+}
+
 // Ping says whether the engine answers.
 func (e *Engine) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if _, err := e.client.Ping(ctx, client.PingOptions{}); err != nil {
-		return remedy.With(fmt.Errorf("cannot reach the container engine at %s: %w", e.Host(), err),
-			"start the engine (`systemctl start docker`) and look at `journalctl -u docker`")
+		return remedy.With(fmt.Errorf("cannot reach the container engine at %s: %w", e.Host(), err), startEngine)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (e *Engine) hasImage(ctx context.Context, image string) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot look for image %s: %w", image, err)
+		return false, lost(fmt.Errorf("cannot look for image %s: %w", image, err))
 	}
 	return true, nil
 }

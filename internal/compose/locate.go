@@ -27,9 +27,7 @@ func explainLoad(files []string, err error) error {
 	where, hint := files[0], "mend the compose file; `appliance plan` checks it without changing anything"
 	switch mark, path, name := yamlMark.FindStringSubmatch(text), objectPath.FindString(text), quotedName.FindStringSubmatch(text); {
 	case mark != nil:
-		line, _ := strconv.Atoi(mark[1])
-		column, _ := strconv.Atoi(mark[2])
-		where = fmt.Sprintf("%s:%d:%d", files[0], line, column+1)
+		where = fmt.Sprintf("%s:%s:%s", files[0], mark[1], mark[2])
 	case path != "":
 		where = position(files, splitPath(path))
 	case name != nil:

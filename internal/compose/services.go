@@ -100,7 +100,7 @@ func (c ContainerInfo) trouble(spec types.ServiceConfig, now time.Time) (why str
 func (e *Engine) containers(ctx context.Context, project string) (map[string][]ContainerInfo, error) {
 	list, err := e.client.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: projectFilter(project)})
 	if err != nil {
-		return nil, fmt.Errorf("cannot list the containers of %s: %w", project, err)
+		return nil, lost(fmt.Errorf("cannot list the containers of %s: %w", project, err))
 	}
 	found := map[string][]ContainerInfo{}
 	for _, summary := range list.Items {
@@ -112,7 +112,7 @@ func (e *Engine) containers(ctx context.Context, project string) (map[string][]C
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot inspect container %s: %w", summary.ID[:12], err)
+			return nil, lost(fmt.Errorf("cannot inspect container %s: %w", summary.ID[:12], err))
 		}
 		name := summary.Labels[api.ServiceLabel]
 		found[name] = append(found[name], describeContainer(inspect.Container))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/docker/compose/v5/pkg/api"
+	"github.com/moby/moby/client"
 
 	"appliance/internal/remedy"
 )
@@ -48,8 +49,8 @@ func explainUp(err error) error {
 		return remedy.With(err, fmt.Sprintf("free the port %s (`ss -ltnp` says who holds it) or publish another one", portTaken.FindStringSubmatch(text)[1]))
 	case strings.Contains(text, "no space left on device"):
 		return remedy.With(err, "free space on the engine's disk (`docker system df`)")
-	case strings.Contains(text, "Cannot connect to the Docker daemon"):
-		return remedy.With(err, "start the engine (`systemctl start docker`) and look at `journalctl -u docker`")
+	case client.IsErrConnectionFailed(err):
+		return lost(err)
 	case strings.Contains(text, "would lose data"):
 		return remedy.With(err, "put the volume's old settings back, or move its data and remove the volume by hand")
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/docker/compose/v5/pkg/api"
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/client"
+
+	"appliance/internal/remedy"
 )
 
 // Event is something that happened to a container of the project.
@@ -32,7 +34,7 @@ func (e *Engine) Watch(ctx context.Context, project string, seen func(Event)) er
 	for {
 		select {
 		case err := <-stream.Err:
-			return fmt.Errorf("cannot watch the engine: %w", err)
+			return remedy.With(fmt.Errorf("cannot watch the engine: %w", err), startEngine)
 		case msg := <-stream.Messages:
 			if strings.HasPrefix(string(msg.Action), "exec_") { // health checks of the engine itself
 				continue

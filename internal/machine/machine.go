@@ -221,7 +221,8 @@ func (m *Machine) saveLocked(next Record) error {
 }
 
 func (m *Machine) describe(err error) *Failure {
-	f := &Failure{State: State(m.fsm.Current()), Cause: err.Error(), Remedy: remedy.Of(err), First: m.cfg.Now(), Last: m.cfg.Now(), Tries: 1}
+	now := m.cfg.Now()
+	f := &Failure{State: State(m.fsm.Current()), Cause: err.Error(), Remedy: remedy.Of(err), First: now, Last: now, Tries: 1}
 	var step *StepError
 	if errors.As(err, &step) {
 		f.Step = step.Step

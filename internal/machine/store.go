@@ -55,6 +55,7 @@ func (s *Store) slot(seq uint64) string {
 // a record that we may not read is an error.
 func (s *Store) Load() (Record, error) {
 	var best Record
+	s.seq = 0
 	for slot := range uint64(2) {
 		rec, seq, err := s.read(s.slot(slot))
 		if errors.Is(err, fs.ErrNotExist) {

@@ -22,6 +22,7 @@ func (s *System) WriteFile(path string, data []byte, perm fs.FileMode) error {
 		return err
 	}
 	name := s.Path(path)
+	removeStale(name)
 	file, err := renameio.NewPendingFile(name, renameio.WithTempDir(filepath.Dir(name)), renameio.WithStaticPermissions(perm))
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
@@ -37,6 +38,18 @@ func (s *System) WriteFile(path string, data []byte, perm fs.FileMode) error {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return s.syncDir(filepath.Dir(path))
+}
+
+// removeStale takes away the temporary files that a crash in the middle of WriteFile has left beside name. They are ours
+// alone: a host has one writer of each file.
+func removeStale(name string) {
+	stale, err := filepath.Glob(filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"[0-9]*"))
+	if err != nil {
+		return // a name with glob characters: litter is all that stays
+	}
+	for _, file := range stale {
+		_ = os.Remove(file)
+	}
 }
 
 // Mkdir makes the directory at path, and its parents with mode 0755, unless it is there. A new one has exactly mode perm.
@@ -59,7 +72,10 @@ func (s *System) Mkdir(path string, perm fs.FileMode) error {
 	if err := os.Mkdir(name, perm); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("cannot make directory %s: %w", path, err)
 	}
-	return s.Chmod(path, perm) // whatever the umask is
+	if err := s.Chmod(path, perm); err != nil { // whatever the umask is
+		return err
+	}
+	return s.syncDir(filepath.Dir(path))
 }
 
 // MakeDir makes the directory at path with exactly the given mode and numeric owner (-1: ours), in one step: it is never

@@ -20,6 +20,9 @@ func (s *System) Lock(path string) (*os.File, error) {
 	if err := s.Mkdir(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
+	if err := s.Observe("lock", path); err != nil {
+		return nil, err
+	}
 	file, err := os.OpenFile(s.Path(path), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock %s: %w", path, err)
@@ -32,11 +35,13 @@ func (s *System) Lock(path string) (*os.File, error) {
 		holder, _ := s.ReadFile(path) // only for the message
 		return nil, fmt.Errorf("cannot lock %s: %w (PID %s)", path, ErrLocked, strings.TrimSpace(string(holder)))
 	}
-	if err := file.Truncate(0); err != nil {
-		return file, fmt.Errorf("cannot write %s: %w", path, err)
+	err = file.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintln(file, os.Getpid())
 	}
-	if _, err := fmt.Fprintln(file, os.Getpid()); err != nil {
-		return file, fmt.Errorf("cannot write %s: %w", path, err)
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return file, nil
 }

@@ -19,7 +19,7 @@ import (
 
 // Effect is one thing about to happen (or just done) to the host.
 type Effect struct {
-	Op     string // "write", "sync", "rename", "syncdir", "mkdir", "symlink", "remove", "chown", "exec", "engine", "engine-done"
+	Op     string // "write", "sync", "rename", "syncdir", "mkdir", "symlink", "remove", "chmod", "chown", "lock", "exec", "engine", "engine-done"
 	Object string // path below the root, command line or engine request
 }
 

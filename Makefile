@@ -1,0 +1,61 @@
+# make run     build it, and try it on a throw-away root with a real engine
+# make stop    take that away again
+# make test    all tests; installs what they need
+# make bench   measure it beside its peers
+# make deb     the Debian package
+# make fuzz    the fuzz targets, FUZZTIME each
+SHELL := /bin/sh
+.DEFAULT_GOAL := build
+GO ?= go
+VERSION := $(shell packaging/version.sh)
+LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
+SOURCES := $(shell find cmd env internal phases storage units -name '*.go' -o -name '*.json' -o -name '*.yml' -o -name '*.service' -o -name '*.sysusers') go.mod go.sum
+
+include packaging/deb.mk
+
+.PHONY: build run stop test tools test-unit test-engine test-machine bench fuzz clean
+build: build/appliance
+
+build/appliance: $(SOURCES)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)' -o $@ ./cmd/appliance
+
+build/demo: $(wildcard testdata/demo/*.go)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./testdata/demo
+
+run: build/appliance build/demo
+	@scripts/engine.sh
+	@scripts/demo.sh up
+
+stop:
+	@scripts/demo.sh down
+
+# What the tests need of the host. Each step does nothing where nothing is to do.
+tools:
+	@scripts/engine.sh
+	@scripts/debian.sh debootstrap
+
+# The tests that only need Go, then those with an engine, then those on whole machines with systemd.
+test: tools
+	$(GO) vet ./...
+	$(MAKE) --no-print-directory test-unit test-engine test-machine
+	@echo 'make test: everything passed'
+
+UNIT = $(shell $(GO) list ./... | grep -v -e /cmd/appliance -e /bench -e /internal/rig -e /packaging)
+test-unit:
+	$(GO) test -race -timeout 10m $(UNIT) ./testdata/demo
+
+# More tests at once than cores: they mostly wait for containers.
+test-engine:
+	APPLIANCE_ENGINE=require $(GO) test -race -timeout 20m -parallel 6 -v ./cmd/appliance | scripts/verdicts.sh
+	APPLIANCE_ENGINE=require $(GO) test -timeout 10m -short -v ./bench | scripts/verdicts.sh
+
+test-machine: deb
+	APPLIANCE_RIG=require APPLIANCE_DEB=$(abspath $(DEB)) $(GO) test -timeout 20m -v ./internal/rig ./packaging | scripts/verdicts.sh
+
+FUZZTIME ?= 1m
+fuzz:
+	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./env
+	$(GO) test -run '^$$' -fuzz FuzzLoad -fuzztime $(FUZZTIME) ./internal/machine
+
+clean:
+	rm -rf build
