@@ -53,6 +53,7 @@ type Appliance struct {
 	end     context.CancelCauseFunc
 	started time.Time
 
+	walked  bool // this process has begun a walk
 	cleaned bool // leftovers are gone since the walk began
 
 	mu       sync.Mutex
@@ -99,13 +100,10 @@ func (a *Appliance) Run(ctx context.Context) error {
 	ctx, a.end = context.WithCancelCause(ctx)
 	defer a.end(nil)
 	outcome, err := a.machine.Run(ctx)
-	switch {
-	case err != nil:
-		return err
-	case outcome == machine.Stopped:
-		return context.Cause(ctx)
+	if outcome == machine.Stopped && ctx.Err() != nil { // a stop is to be obeyed, even if it could not be recorded
+		return errors.Join(context.Cause(ctx), err)
 	}
-	return nil
+	return err
 }
 
 // phase makes a state's work of its steps.
@@ -132,7 +130,8 @@ func (a *Appliance) prepareEnv(ctx context.Context) (machine.Event, error) {
 }
 
 func (a *Appliance) beginWalk() {
-	a.walk, a.cleaned = a.newWalk(), false
+	a.answered() // whatever was asked for before: a walk is the answer
+	a.walk, a.walked, a.cleaned = a.newWalk(), true, false
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.steps, a.healthy, a.trouble = nil, false, ""

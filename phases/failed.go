@@ -11,6 +11,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"appliance/internal/api"
+	"appliance/internal/compose"
 	"appliance/internal/machine"
 	"appliance/internal/system"
 )
@@ -42,6 +43,9 @@ func (a *Appliance) failed(ctx context.Context) (machine.Event, error) {
 	raised := err == nil || a.cfg.System.Exists(FailedFlag) // there may have been no room for it; then only Clear is an order
 	a.cfg.Log.Error("the appliance has failed", "phase", failure.Phase, "step", failure.Step, "cause", failure.Cause, "todo", failure.ToDo)
 	a.rest(a.Status().Summary)
+	ctx, leave := context.WithCancel(ctx)
+	restored := a.restore(ctx)
+	defer func() { leave(); <-restored }() // the next try must not meet it half-way
 	for !down {
 		select {
 		case <-ctx.Done():
@@ -61,6 +65,28 @@ func (a *Appliance) failed(ctx context.Context) (machine.Event, error) {
 	}
 	a.cfg.Log.Info("the failed flag was removed: trying again")
 	return Clear, nil
+}
+
+// restore starts what the last process stopped, when this one began as failed: a reboot is no reason for an application
+// that still works to stay away. The returned channel is closed when it is over.
+func (a *Appliance) restore(ctx context.Context) <-chan struct{} {
+	over := make(chan struct{})
+	good := a.lastGood()
+	if a.walked || good.Project == "" {
+		close(over)
+		return over
+	}
+	go func() {
+		defer close(over)
+		err := patiently(ctx, a.walk.engineWait, a.cfg.Engine.Ping)
+		if err == nil { // told apart from the status line, which stays the failure
+			err = a.cfg.Engine.Start(ctx, good.Project, func(p compose.Progress) { a.tell(p) })
+		}
+		if err != nil && ctx.Err() == nil {
+			a.warn(fmt.Sprintf("the application cannot be left serving: %v", err))
+		}
+	}()
+	return over
 }
 
 // raiseFlag writes the flag, unless it was raised for this very failure in this boot already: if it is not there then,

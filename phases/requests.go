@@ -31,10 +31,23 @@ func (a *Appliance) Reload() error {
 	return nil
 }
 
-// ask leaves a request for the state that waits for one; a second one of its kind is the same request.
+// ask leaves a request for the state that waits for one. The latest one counts: one of before may have been for a state
+// that has been left meanwhile.
 func (a *Appliance) ask(event machine.Event) {
+	for {
+		select {
+		case a.wake <- event:
+			return
+		default:
+		}
+		a.answered()
+	}
+}
+
+// answered takes the request that waits away, if there is one.
+func (a *Appliance) answered() {
 	select {
-	case a.wake <- event:
+	case <-a.wake:
 	default:
 	}
 }

@@ -47,14 +47,18 @@ func (a *Appliance) stepEnded(phase machine.State, step Step, changed bool, err 
 		Text: fmt.Sprintf("%s: %s: %s in %s", phase, step.Name, last.State, last.Took.Round(time.Millisecond))})
 }
 
-func (a *Appliance) progressed(p compose.Progress) {
+// progressed makes the engine's work known everywhere, as the present status too.
+func (a *Appliance) progressed(p compose.Progress) { a.cfg.Manager.Status(a.tell(p)) }
+
+// tell makes the engine's work known, and leaves the status as it is.
+func (a *Appliance) tell(p compose.Progress) string {
 	text := strings.TrimSpace(p.Object + " " + p.Text)
 	if p.Failed != "" {
 		text = p.Object + ": " + p.Failed
 	}
 	a.cfg.Log.Info(text)
-	a.cfg.Manager.Status(text)
 	a.bus.Publish(api.Event{Kind: "progress", Text: text})
+	return text
 }
 
 func (a *Appliance) sawServices(services []compose.Service) {

@@ -65,7 +65,7 @@ func (s Step) take(ctx context.Context, changing func(why string)) (changed bool
 	if s.Apply == nil {
 		return false, nil
 	}
-	return why != "", s.explain(limited, s.Apply(limited))
+	return true, s.explain(limited, s.Apply(limited))
 }
 
 var errStepLimit = errors.New("its time is up")

@@ -1,6 +1,7 @@
 package phases
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -94,7 +95,8 @@ func (w *watcher) look(ctx context.Context) error {
 		w.since = now
 		w.a.outOfHealth(h, limit)
 	case now.Sub(w.since) > limit:
-		return remedy.With(fmt.Errorf("%w for more than %s: %s", ErrUnhealthy, limit, h), "look at the service's log (`docker logs CONTAINER`)")
+		return remedy.With(fmt.Errorf("%w for more than %s: %s", ErrUnhealthy, limit, h),
+			cmp.Or(remedy.Of(err), "look at the service's log (`docker logs CONTAINER`)"))
 	}
 	if h.absent && !w.healed {
 		return w.heal(ctx)

@@ -132,16 +132,22 @@ func (a *app) request(ctx context.Context, action string, noWait bool) error {
 	return verdict(after)
 }
 
+// betweenProcesses is how long one supervisor may take to follow another.
+const betweenProcesses = 30 * time.Second
+
 // awaitRest waits for a state to stay in that was entered after before.
 func (a *app) awaitRest(ctx context.Context, before api.Status) (api.Status, error) {
+	seen := time.Now()
 	for {
 		status, err := a.client().Status(ctx)
 		switch {
-		case errors.Is(err, api.ErrNoSupervisor): // on its way from one process to the next
+		case errors.Is(err, api.ErrNoSupervisor) && time.Since(seen) < betweenProcesses:
 		case err != nil:
 			return status, err
 		case status.Since.After(before.Since) && status.Resting:
 			return status, nil
+		default:
+			seen = time.Now()
 		}
 		select {
 		case <-ctx.Done():

@@ -71,6 +71,9 @@ its health, and keeps all that through restarts, crashes and power cuts.`,
 	cmd.SetIn(a.in)
 	cmd.SetOut(a.out)
 	cmd.SetErr(a.err)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return remedy.With(err, fmt.Sprintf("see `%s --help`", cmd.CommandPath()))
+	})
 	cmd.PersistentFlags().StringVar(&a.root, "root", "/", "work on this directory instead of the whole machine")
 	cmd.PersistentFlags().StringVar(&a.host, "engine", "", "address of the container engine (default $DOCKER_HOST, else unix:///var/run/docker.sock)")
 	cmd.PersistentFlags().DurationVar(&a.wait, "engine-wait", phases.EngineWait, "how long to wait for an engine that does not answer yet")

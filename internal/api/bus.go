@@ -16,8 +16,11 @@ type Bus struct {
 
 const historySize = 512 // events
 
-// NewBus returns an empty bus.
-func NewBus() *Bus { return &Bus{more: make(chan struct{})} }
+// NewBus returns an empty bus. Its numbers begin with the time, in microseconds, so that a listener that comes back after
+// the supervisor was replaced does not take the new events for known ones.
+func NewBus() *Bus {
+	return &Bus{last: uint64(time.Now().UnixMicro()), more: make(chan struct{})}
+}
 
 // Publish numbers the event, dates it and makes it known.
 func (b *Bus) Publish(e Event) {
@@ -36,10 +39,14 @@ func (b *Bus) Publish(e Event) {
 	b.more = make(chan struct{})
 }
 
-// After returns the known events behind the one with the given ID, and a channel that is closed when there are more.
+// After returns the known events behind the one with the given ID, and a channel that is closed when there are more. An
+// ID that is yet to come is of another process whose clock was ahead: then all events are behind it.
 func (b *Bus) After(id uint64) ([]Event, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if id > b.last {
+		id = 0
+	}
 	for i, e := range b.history {
 		if e.ID > id {
 			return append([]Event(nil), b.history[i:]...), b.more

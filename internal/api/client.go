@@ -19,7 +19,7 @@ import (
 	"appliance/internal/system"
 )
 
-// ErrNoSupervisor says that nobody listens on the socket.
+// ErrNoSupervisor says that nobody listens on the socket, or not any more.
 var ErrNoSupervisor = errors.New("no supervisor is running")
 
 // Client talks to a supervisor.
@@ -98,7 +98,8 @@ func call[T any](ctx context.Context, c *Client, method, path string) (T, error)
 func (c *Client) do(req *http.Request) (*http.Response, error) {
 	res, err := c.http.Do(req)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED),
+		errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE): // it went away meanwhile
 		return nil, remedy.With(ErrNoSupervisor, "start it with `systemctl start appliance`")
 	case errors.Is(err, fs.ErrPermission):
 		return nil, remedy.With(fmt.Errorf("cannot ask the supervisor: %w", fs.ErrPermission), "ask as root, or to read: as a member of group "+Group)

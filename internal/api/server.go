@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"strconv"
+	"sync"
+	"syscall"
 	"time"
 
 	"appliance/internal/remedy"
@@ -36,11 +38,12 @@ type Server struct {
 	log     *slog.Logger
 	groupID int
 	http    *http.Server
+	closing chan struct{} // closed when the streams are to end
 }
 
 // NewServer returns a server for backend.
 func NewServer(backend Backend, log *slog.Logger) *Server {
-	s := &Server{backend: backend, log: log, groupID: groupID()}
+	s := &Server{backend: backend, log: log, groupID: groupID(), closing: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/plan", s.plan)
@@ -54,6 +57,7 @@ func NewServer(backend Backend, log *slog.Logger) *Server {
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(s.closing) }))
 	return s
 }
 
@@ -65,6 +69,9 @@ func Listen(sys *system.System) (*net.UnixListener, error) {
 	}
 	name := sys.Path(SocketPath)
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	if errors.Is(err, syscall.EINVAL) {
+		err = remedy.With(err, "choose a shorter root: a socket's path has at most 107 bytes")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", name, err)
 	}
@@ -88,12 +95,12 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Close lets short requests end, and then ends the streams.
+// Close ends the streams and lets other requests end, for a second at the most.
 func (s *Server) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
-		_ = s.http.Close() // streams never end by themselves
+		_ = s.http.Close()
 	}
 }
 
@@ -155,6 +162,8 @@ func (s *Server) events(w http.ResponseWriter, req *http.Request) {
 		}
 		select {
 		case <-req.Context().Done():
+			return
+		case <-s.closing:
 			return
 		case <-more:
 		}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/containerd/errdefs"
 	"github.com/docker/compose/v5/pkg/api"
+	"github.com/moby/moby/client"
 
 	"appliance/internal/remedy"
 )
@@ -60,7 +62,7 @@ func (e *Engine) Build(ctx context.Context, p *Project, services []string, repor
 	}
 	tail := &tailWriter{}
 	if err := service.Build(ctx, p.project, api.BuildOptions{Services: services, Progress: "plain", Out: tail}); err != nil {
-		return remedy.With(fmt.Errorf("cannot build %v: %w%s", services, err, tail), "mend the Dockerfile or its context; what runs goes on running")
+		return orLost(err, fmt.Errorf("cannot build %v: %w%s", services, err, tail), "mend the Dockerfile or its context; what runs goes on running")
 	}
 	return nil
 }
@@ -76,12 +78,32 @@ func (e *Engine) Pull(ctx context.Context, p *Project, services []string, report
 		return err
 	}
 	if err := service.Pull(ctx, project, api.PullOptions{Quiet: true}); err != nil {
-		images := make([]string, len(services))
-		for i, name := range services {
-			images[i] = p.project.Services[name].Image
+		var images []string
+		for _, name := range services {
+			images = append(images, p.project.Services[name].Image)
 		}
-		return remedy.With(fmt.Errorf("cannot pull %v: %w", images, err),
+		slices.Sort(images)
+		return orLost(err, fmt.Errorf("cannot pull %s: %s", strings.Join(slices.Compact(images), ", "), linesOnce(err)),
 			"check the image's name, the registry and the way to it, or load the image with `docker load`")
 	}
 	return nil
+}
+
+// orLost gives told the remedy, unless its cause is an engine that went away.
+func orLost(cause, told error, way string) error {
+	if client.IsErrConnectionFailed(cause) {
+		way = startEngine
+	}
+	return remedy.With(told, way)
+}
+
+// linesOnce is the text of an error without the lines it repeats: the SDK tells of each image twice.
+func linesOnce(err error) string {
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "; ")
 }

@@ -61,12 +61,16 @@ func (c *changes) add(p Progress) {
 	if !ok {
 		return
 	}
+	object := strings.TrimSpace(p.Object)
+	if name := temporaryName.FindStringSubmatch(strings.TrimPrefix(object, "Container ")); name != nil {
+		object = "Container " + name[1] // a part of its replacement
+	}
 	for _, known := range c.list {
-		if known.Object == p.Object {
+		if known.Object == object {
 			return
 		}
 	}
-	c.list = append(c.list, Change{Object: strings.TrimSpace(p.Object), Action: action})
+	c.list = append(c.list, Change{Object: object, Action: action})
 }
 
 // why explains a change by what differs between the project and the engine.

@@ -57,6 +57,18 @@ func explainUp(err error) error {
 	return remedy.With(err, "look at the service's log (`docker logs CONTAINER`) and mend the compose file")
 }
 
+// Start starts the project's containers as they are, in order of dependency; it creates none.
+func (e *Engine) Start(ctx context.Context, name string, report func(Progress)) error {
+	service, err := e.service(&reporter{report: report})
+	if err != nil {
+		return err
+	}
+	if err := service.Start(ctx, name, api.StartOptions{}); err != nil && !errors.Is(err, api.ErrNotFound) {
+		return fmt.Errorf("cannot start project %s: %w", name, err)
+	}
+	return nil
+}
+
 // Stop stops the project's containers in reverse order of dependency; it does not remove them. A project that has none
 // is stopped already.
 func (e *Engine) Stop(ctx context.Context, name string, limit time.Duration, report func(Progress)) error {
