@@ -72,19 +72,22 @@ func NewAppliance(cfg Config) (*Appliance, error) {
 	a.walk = a.newWalk()
 	var err error
 	a.machine, err = machine.New(machine.Config{
-		Table: Table, Initial: Boot, Fail: Fail, Resume: resume, Attempts: Attempts,
-		Phases: map[machine.State]machine.Phase{
-			PrepareEnv:       {Run: a.prepareEnv},
-			PrepareAppliance: {Run: a.phase(PrepareAppliance, Done)},
-			PrepareECS:       {Run: a.phase(PrepareECS, Done)},
-			Run:              {Run: a.run},
-			Cleanup:          {Run: a.cleanup},
-			Standby:          {Run: a.standby, Rests: true},
-			Failed:           {Run: a.failed, Rests: true},
-		},
+		Table: Table, Initial: Boot, Fail: Fail, Resume: resume, Attempts: Attempts, Phases: a.phases(),
 		Store: machine.NewStore(cfg.System, StateDir, cfg.Log), Now: cfg.System.Now, Log: cfg.Log, OnChange: a.entered,
 	})
 	return a, err
+}
+
+func (a *Appliance) phases() map[machine.State]machine.Phase {
+	return map[machine.State]machine.Phase{
+		PrepareEnv:       {Run: a.prepareEnv},
+		PrepareAppliance: {Run: a.phase(PrepareAppliance, Done)},
+		PrepareECS:       {Run: a.phase(PrepareECS, Done)},
+		Run:              {Run: a.run},
+		Cleanup:          {Run: a.cleanup},
+		Standby:          {Run: a.standby, Rests: true},
+		Failed:           {Run: a.failed, Rests: true},
+	}
 }
 
 func (a *Appliance) newWalk() *walk {

@@ -2,10 +2,14 @@ package phases
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+
+	"appliance/internal/compose"
+	"appliance/internal/remedy"
 )
 
 // ForceUpdateFlag asks for every image to be built anew at the next start; it is removed when that is done.
@@ -24,7 +28,7 @@ func prepareECS(w *walk) []Step {
 	return []Step{
 		{Name: "project", Check: w.readProject},
 		{Name: "engine", Check: w.awaitEngine, Limit: w.engineWait + defaultLimit},
-		{Name: "ports", Check: w.awaitPorts},
+		{Name: "ports", Check: w.awaitPorts, Apply: w.freePorts, Limit: 5 * time.Minute},
 		{Name: "images", Check: w.imagesMissing, Apply: w.fetchImages, Limit: imagesLimit},
 	}
 }
@@ -44,13 +48,40 @@ func (w *walk) awaitEngine(ctx context.Context) (string, error) {
 }
 
 // awaitPorts makes sure that what the project publishes is not held by somebody else, before anything of it is touched:
-// the engine would find out only when the old container is gone.
+// the engine would find out only when the old container is gone. It finds work only where the engine itself is the one.
 func (w *walk) awaitPorts(ctx context.Context) (string, error) {
 	project, err := w.loadProject(ctx)
 	if err != nil {
 		return "", err
 	}
-	return "", patiently(ctx, portsWait, func(ctx context.Context) error { return w.engine.PortsFree(ctx, project) })
+	taken := patiently(ctx, portsWait, func(ctx context.Context) error { return w.engine.PortsFree(ctx, project) })
+	if taken == nil {
+		return "", nil
+	}
+	stale, err := w.engine.StalePorts(ctx, project)
+	if err != nil || len(stale) == 0 {
+		return "", errors.Join(taken, err)
+	}
+	return fmt.Sprintf("port %s: %v", strings.Join(stale, ", "), compose.ErrStalePort), nil
+}
+
+// freePorts restarts an engine that does not let go of ports after an unclean end. The application is down then anyway.
+func (w *walk) freePorts(ctx context.Context) error {
+	restart := "restart the engine (`systemctl restart docker`)"
+	if !w.sys.Real() {
+		return remedy.With(fmt.Errorf("cannot free the ports: %w, and an engine is not restarted for a directory", compose.ErrStalePort), restart)
+	}
+	if _, err := w.sys.Command(ctx, "systemctl", "restart", "docker.service"); err != nil {
+		return remedy.With(err, restart)
+	}
+	if err := patiently(ctx, w.engineWait, w.engine.Ping); err != nil {
+		return err
+	}
+	again, err := w.awaitPorts(ctx)
+	if again != "" {
+		err = remedy.With(fmt.Errorf("cannot free the ports by a restart of the engine: %s", again), "reboot the host")
+	}
+	return err
 }
 
 // patiently asks again and again until the answer is no error, for as long as limit.

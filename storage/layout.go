@@ -93,6 +93,8 @@ func (l Layout) Make() error {
 func (l Layout) dirStands(dir Dir) (bool, error) {
 	info, err := l.System.Stat(dir.Path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && l.System.Exists(dir.Path):
+		return false, remedy.With(fmt.Errorf("cannot use %s: it is a link that leads nowhere", dir.Path), "mount or make what it leads to, or remove it")
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:

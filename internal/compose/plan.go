@@ -37,7 +37,8 @@ func (e *Engine) Plan(ctx context.Context, p *Project) ([]Change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot plan: %w", err)
 	}
-	if err := service.Up(ctx, project, upOptions(&Project{Extension: p.Extension, project: project})); err != nil {
+	dry := &Project{Extension: p.Extension, project: project}
+	if err := e.bringUp(ctx, service, dry, func() bool { return len(seen.list) > 0 }); err != nil {
 		return nil, fmt.Errorf("cannot plan: %w", err)
 	}
 	for i := range seen.list {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,10 +33,29 @@ func (e *Engine) Up(ctx context.Context, p *Project, report func(Progress)) erro
 	if err != nil {
 		return err
 	}
-	if err := service.Up(ctx, p.project, upOptions(p)); err != nil {
+	if err := e.bringUp(ctx, service, p, func() bool { return false }); err != nil {
 		return explainUp(err)
 	}
 	return nil
+}
+
+// bringUp is the SDK's Up in its two halves. The second is left out when the first has changed nothing and every service
+// is ready: it would wait half a second for each dependency that is healthy, and start finished one-shots again.
+func (e *Engine) bringUp(ctx context.Context, service api.Compose, p *Project, changed func() bool) error {
+	options := upOptions(p)
+	if err := service.Create(ctx, p.project, options.Create); err != nil {
+		return err
+	}
+	if !changed() {
+		services, err := e.Services(ctx, p)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(services, func(s Service) bool { return !s.Ready }) {
+			return nil
+		}
+	}
+	return service.Start(ctx, p.Name(), options.Start)
 }
 
 var portTaken = regexp.MustCompile(`(?:Bind for|listen tcp4?6?|listen udp4?6?) ([\[\]\w.:]+:\d+)?.*(?:already allocated|already in use)`)

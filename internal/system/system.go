@@ -19,7 +19,7 @@ import (
 
 // Effect is one thing about to happen (or just done) to the host.
 type Effect struct {
-	Op     string // "write", "sync", "rename", "syncdir", "mkdir", "symlink", "remove", "chmod", "chown", "lock", "exec", "engine", "engine-done"
+	Op     string // "write", "rename", "syncdir", "mkdir", "symlink", "remove", "chmod", "chown", "lock", "exec", "engine", "engine-done"
 	Object string // path below the root, command line or engine request
 }
 
@@ -112,6 +112,9 @@ func (s *System) Command(ctx context.Context, argv ...string) (string, error) {
 	if err := cmd.Run(); err != nil {
 		if line := lastLine(stderr.String()); line != "" {
 			err = fmt.Errorf("%w: %s", err, line)
+		}
+		if ctx.Err() != nil { // that is why it was killed
+			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 		return stdout.String(), fmt.Errorf("cannot run %s: %w", argv[0], err)
 	}

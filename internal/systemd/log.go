@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // LogHandler writes one line a record, the message first. Below a journal the line begins with its priority and has no
@@ -47,9 +48,9 @@ func (h *LogHandler) Handle(_ context.Context, rec slog.Record) error {
 	} else {
 		fmt.Fprintf(&line, "%s %-5s ", rec.Time.Format(time.RFC3339), rec.Level)
 	}
-	line.WriteString(strings.ReplaceAll(rec.Message, "\n", " | "))
+	line.WriteString(oneLine(rec.Message))
 	write := func(a slog.Attr) bool {
-		fmt.Fprintf(&line, " %s=%s", a.Key, quote(a.Value.String()))
+		fmt.Fprintf(&line, " %s=%s", a.Key, quote(a.Value.Resolve().String()))
 		return true
 	}
 	for _, a := range h.attrs {
@@ -74,8 +75,18 @@ func priority(level slog.Level) int {
 	return 6
 }
 
+// oneLine takes out of a message what would end the line or give orders to a terminal: some of it comes from containers.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ReplaceAll(text, "\n", " | "))
+}
+
 func quote(text string) string {
-	if text == "" || strings.ContainsAny(text, " \"\n\t=") {
+	if text == "" || strings.ContainsAny(text, " \"=") || strings.ContainsFunc(text, unicode.IsControl) {
 		return strconv.Quote(text)
 	}
 	return text

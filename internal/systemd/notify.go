@@ -19,8 +19,16 @@ type Notifier struct{}
 // Ready says that the start is over.
 func (Notifier) Ready() { notify(daemon.SdNotifyReady) }
 
+// maxStatus is how much of a status line is told, in bytes: systemd drops a message of more than 4096 as a whole.
+const maxStatus = 2048
+
 // Status gives the one line that `systemctl status` shows.
-func (Notifier) Status(line string) { notify("STATUS=" + strings.ReplaceAll(line, "\n", " ")) }
+func (Notifier) Status(line string) {
+	if len(line) > maxStatus {
+		line = strings.ToValidUTF8(line[:maxStatus], "") + "…"
+	}
+	notify("STATUS=" + strings.ReplaceAll(line, "\n", " "))
+}
 
 // Extend asks for d more before a start, reload or stop counts as hung.
 func (Notifier) Extend(d time.Duration) {

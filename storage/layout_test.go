@@ -1,0 +1,215 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"appliance/internal/remedy"
+	"appliance/internal/system"
+)
+
+var errCut = errors.New("cut by the test")
+
+// host is a root directory that counts effects, and cuts before one of them.
+type host struct {
+	Layout
+	root    string
+	cut     int // number of the effect, from 1
+	effects []string
+}
+
+func newTestHost(t *testing.T) *host {
+	h := &host{root: t.TempDir()}
+	h.Layout = Layout{System: system.New(system.Config{Root: h.root, Observe: func(e system.Effect) error {
+		if h.effects = append(h.effects, e.String()); len(h.effects) == h.cut {
+			return errCut
+		}
+		return nil
+	}})}
+	return h
+}
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// found lists what is on the host: directories with mode and owner, links with their targets.
+func (h *host) found(t *testing.T) (lines []string) {
+	t.Helper()
+	must(t, filepath.WalkDir(h.root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == h.root {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		on := strings.TrimPrefix(path, h.root)
+		if d.Type()&fs.ModeSymlink != 0 {
+			target, err := os.Readlink(path)
+			lines = append(lines, on+" -> "+strings.TrimPrefix(target, h.root))
+			return err
+		}
+		stat := info.Sys().(*syscall.Stat_t)
+		lines = append(lines, fmt.Sprintf("%s %s %d:%d", on, info.Mode(), stat.Uid, stat.Gid))
+		return nil
+	}))
+	return lines
+}
+
+// wanted is the layout as it stands in its own tables.
+func wanted() (lines []string) {
+	for _, d := range Dirs {
+		uid, gid := d.Owner, d.Owner
+		if os.Geteuid() != 0 {
+			uid, gid = os.Getuid(), os.Getgid()
+		}
+		lines = append(lines, fmt.Sprintf("%s %s %d:%d", d.Path, fs.ModeDir|d.Perm, uid, gid))
+	}
+	for _, l := range Links {
+		lines = append(lines, l.Path+" -> "+l.Target)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+func (h *host) mustStand(t *testing.T) {
+	t.Helper()
+	got := h.found(t)
+	slices.Sort(got)
+	if diff := cmp.Diff(wanted(), got); diff != "" {
+		t.Errorf("layout (-want +got):\n%s", diff)
+	}
+	if missing, err := h.Missing(); len(missing) > 0 || err != nil {
+		t.Errorf("missing: %q, %v", missing, err)
+	}
+}
+
+func TestLayoutFromNothing(t *testing.T) {
+	h := newTestHost(t)
+	missing, err := h.Missing()
+	must(t, err)
+	if len(missing) != len(Dirs)+len(Links) || len(h.effects) > 0 {
+		t.Errorf("on an empty host %q are missing, with the effects %q", missing, h.effects)
+	}
+	must(t, h.Make())
+	h.mustStand(t)
+
+	done := len(h.effects)
+	must(t, h.Make())
+	if again := h.effects[done:]; len(again) > 0 {
+		t.Errorf("the second time has the effects %q", again)
+	}
+}
+
+// Paths that hosts of the predecessor have on disk must stay where they are.
+func TestLayoutIsThatOfThePredecessor(t *testing.T) {
+	h := newTestHost(t)
+	must(t, h.Make())
+	for path, want := range map[string]string{"/app/etc/tags": "/data/etc/tags", "/app/ecs-storage-vault": "/data/ecs-storage-vault",
+		"/app/ecs-cache": "/volatile/ecs-cache", "/app/ecs-ca": "/data/ecs-ca", "/app/ecs-gpg": "/data/ecs-gpg"} {
+		if got, err := filepath.EvalSymlinks(h.System.Path(path)); got != h.System.Path(want) || err != nil {
+			t.Errorf("%s is %s, %v; want %s", path, got, err, want)
+		}
+	}
+}
+
+func TestWhatSomebodyChoseStays(t *testing.T) {
+	h := newTestHost(t)
+	must(t, os.MkdirAll(h.System.Path("/data/ecs-ca"), 0o755), os.Chmod(h.System.Path("/data/ecs-ca"), 0o711),
+		os.WriteFile(h.System.Path("/data/ecs-ca/ca.key"), []byte("key"), 0o600),
+		os.MkdirAll(h.System.Path("/mnt/big"), 0o755), os.Symlink(h.System.Path("/mnt/big"), h.System.Path("/volatile")))
+	must(t, h.Make())
+	info, err := h.System.Stat("/data/ecs-ca")
+	must(t, err)
+	if info.Mode().Perm() != 0o711 {
+		t.Errorf("the mode of a directory that was there is now %s", info.Mode())
+	}
+	if key, err := h.System.ReadFile("/app/ecs-ca/ca.key"); string(key) != "key" || err != nil {
+		t.Errorf("the key through the link is %q, %v", key, err)
+	}
+	if !h.System.Exists("/mnt/big/ecs-cache") {
+		t.Error("a link to a directory was not taken for the directory")
+	}
+}
+
+func TestObstacles(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		make   func(h *host) error
+		err    string // "": it gives way
+		remedy string
+	}{
+		{"a file in place of a directory", func(h *host) error {
+			return errors.Join(os.Mkdir(h.System.Path("/data"), 0o755), os.WriteFile(h.System.Path("/data/ecs-ca"), nil, 0o600))
+		}, "cannot use /data/ecs-ca: it is no directory", "move it out of the way"},
+		{"a link that leads nowhere in place of a directory", func(h *host) error { return os.Symlink("/nowhere", h.System.Path("/data")) },
+			"cannot use /data: it is a link that leads nowhere", "mount or make what it leads to, or remove it"},
+		{"data in place of a link", func(h *host) error {
+			return errors.Join(os.MkdirAll(h.System.Path("/app/etc"), 0o755), os.WriteFile(h.System.Path("/app/etc/mine"), []byte("x"), 0o600))
+		}, "cannot link /app/etc to /data/etc: something else is there", "move its content to /data/etc and remove it"},
+		{"a file in place of a link", func(h *host) error {
+			return errors.Join(os.Mkdir(h.System.Path("/app"), 0o755), os.WriteFile(h.System.Path("/app/etc"), []byte("x"), 0o600))
+		}, "cannot link /app/etc to /data/etc: something else is there", "move its content to /data/etc and remove it"},
+		{"an empty directory in place of a link", func(h *host) error { return os.MkdirAll(h.System.Path("/app/etc"), 0o755) }, "", ""},
+		{"a link elsewhere", func(h *host) error {
+			return errors.Join(os.Mkdir(h.System.Path("/app"), 0o755), os.Symlink("/elsewhere", h.System.Path("/app/etc")))
+		}, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newTestHost(t)
+			must(t, test.make(h))
+			before := h.found(t)
+			_, missing := h.Missing()
+			for what, err := range map[string]error{"Missing": missing, "Make": h.Make()} {
+				if text := fmt.Sprint(err); test.err != "" && (text != test.err || remedy.Of(err) != test.remedy) || test.err == "" && err != nil {
+					t.Errorf("%s says %s (%s)", what, text, remedy.Of(err))
+				}
+			}
+			if test.err == "" {
+				h.mustStand(t)
+				return
+			}
+			for _, line := range before {
+				if !slices.Contains(h.found(t), line) {
+					t.Errorf("%s is not there any more", line)
+				}
+			}
+		})
+	}
+}
+
+// A power cut before any effect leaves nothing that the next start does not put right, and never a directory that is
+// open to others or of somebody else.
+func TestLayoutCutAnywhere(t *testing.T) {
+	whole := newTestHost(t)
+	must(t, whole.Make())
+	want := wanted()
+	for cut := 1; cut <= len(whole.effects); cut++ {
+		h := newTestHost(t)
+		h.cut = cut
+		if err := h.Make(); !errors.Is(err, errCut) {
+			t.Fatalf("cut at %d, Make says %v", cut, err)
+		}
+		for _, line := range h.found(t) {
+			if !slices.Contains(want, line) && !strings.Contains(line, ".new ") {
+				t.Errorf("cut at %d (%s) it is seen as %s", cut, whole.effects[cut-1], line)
+			}
+		}
+		must(t, h.Make())
+		h.mustStand(t)
+	}
+	t.Logf("%d points", len(whole.effects))
+}
