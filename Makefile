@@ -4,6 +4,7 @@
 # make bench   measure it beside its peers
 # make deb     the Debian package
 # make fuzz    the fuzz targets, FUZZTIME each
+# make vm-test power cuts on a virtual machine with honest disks
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
 GO ?= go
@@ -13,7 +14,7 @@ SOURCES := $(shell find cmd env internal phases storage units -name '*.go' -o -n
 
 include packaging/deb.mk
 
-.PHONY: build run stop test tools test-unit test-engine test-machine bench fuzz clean
+.PHONY: build run stop test tools test-unit test-engine test-machine vm-test bench fuzz clean
 build: build/appliance
 
 build/appliance: $(SOURCES)
@@ -40,7 +41,7 @@ test: tools
 	$(MAKE) --no-print-directory test-unit test-engine test-machine
 	@echo 'make test: everything passed'
 
-UNIT = $(shell $(GO) list ./... | grep -v -e /cmd/appliance -e /bench -e /internal/rig -e /packaging)
+UNIT = $(shell $(GO) list ./... | grep -v -e /cmd/appliance -e /bench -e /internal/rig -e /packaging -e /acceptance)
 test-unit:
 	$(GO) test -race -timeout 10m $(UNIT) ./testdata/demo
 
@@ -50,11 +51,20 @@ test-engine:
 	APPLIANCE_ENGINE=require $(GO) test -timeout 10m -short -v ./bench | scripts/verdicts.sh
 
 test-machine: deb
-	APPLIANCE_RIG=require APPLIANCE_DEB=$(abspath $(DEB)) $(GO) test -timeout 20m -v ./internal/rig ./packaging | scripts/verdicts.sh
+	APPLIANCE_RIG=require APPLIANCE_DEB=$(abspath $(DEB)) $(GO) test -timeout 20m -parallel 3 -v ./internal/rig ./packaging ./acceptance | scripts/verdicts.sh
+
+# A virtual machine under emulation: minutes for each boot.
+vm-test: deb
+	@scripts/debian.sh debootstrap qemu-system-x86_64 qemu-img
+	APPLIANCE_VM=require APPLIANCE_DEB=$(abspath $(DEB)) $(GO) test -timeout 90m -v -run VM ./acceptance | scripts/verdicts.sh
+
+# Numbers beside the peers' in the same run; build/bench.json has all of them.
+bench: tools
+	APPLIANCE_ENGINE=require $(GO) test -count=1 -timeout 30m -v ./bench -run TestBench -full
 
 FUZZTIME ?= 1m
 fuzz:
-	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) ./env
+	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./env
 	$(GO) test -run '^$$' -fuzz FuzzLoad -fuzztime $(FUZZTIME) ./internal/machine
 
 clean:

@@ -152,14 +152,25 @@ func (a *Appliance) run(ctx context.Context) (machine.Event, error) {
 	if !a.cleaned {
 		return Clean, nil
 	}
+	select {
+	case event := <-a.wake: // asked for during the walk, which may have read the old state of things
+		if event == Reload {
+			return Reload, nil
+		}
+	default:
+	}
 	a.rest(a.Status().Summary)
 	debug.FreeOSMemory() // a start needs three times the memory that watching does
 	return a.watch(ctx)
 }
 
+// cleanup never fails the appliance: it is healthy, and rubbish can wait for the next start.
 func (a *Appliance) cleanup(ctx context.Context) (machine.Event, error) {
 	a.cleaned = true
-	return a.phase(Cleanup, Done)(ctx)
+	if _, err := a.phase(Cleanup, Done)(ctx); err != nil && ctx.Err() == nil {
+		a.warn(fmt.Sprintf("leftovers stay: %v", err))
+	}
+	return Done, ctx.Err()
 }
 
 // goodSubject is the record's document on the last generation that was healthy.

@@ -42,6 +42,9 @@ type observer interface {
 // perform takes the steps one after the other until one fails.
 func perform(ctx context.Context, phase machine.State, steps []Step, watch observer) error {
 	for i, step := range steps {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		watch.stepStarted(phase, step, i+1, len(steps))
 		changed, err := step.take(ctx, func(why string) { watch.stepChanging(phase, step, why) })
 		watch.stepEnded(phase, step, changed, err)

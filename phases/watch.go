@@ -20,19 +20,20 @@ const (
 
 // watcher follows a healthy application until somebody asks for something else, or it has been out of health too long.
 type watcher struct {
-	a      *Appliance
-	events chan compose.Event
-	lost   chan error
-	since  time.Time // out of health since; zero: healthy
-	healed bool      // in this time out of health it was brought up once
-	gone   error     // why there is no engine
+	a       *Appliance
+	project *compose.Project
+	events  chan compose.Event
+	lost    chan error
+	since   time.Time // out of health since; zero: healthy
+	healed  bool      // in this time out of health it was brought up once
+	gone    error     // why there is no engine
 }
 
 // watch is the steady life of an appliance.
 func (a *Appliance) watch(ctx context.Context) (machine.Event, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := &watcher{a: a, events: make(chan compose.Event), lost: make(chan error, 1)}
+	w := &watcher{a: a, project: a.walk.project, events: make(chan compose.Event), lost: make(chan error, 1)}
 	w.subscribe(ctx)
 	for {
 		pause := calmPause
@@ -62,7 +63,7 @@ func (a *Appliance) watch(ctx context.Context) (machine.Event, error) {
 func (w *watcher) subscribe(ctx context.Context) {
 	w.gone = nil
 	go func() {
-		err := w.a.cfg.Engine.Watch(ctx, w.a.walk.project.Name(), func(e compose.Event) {
+		err := w.a.cfg.Engine.Watch(ctx, w.project.Name(), func(e compose.Event) {
 			select {
 			case w.events <- e:
 			case <-ctx.Done():
@@ -85,7 +86,7 @@ func (w *watcher) look(ctx context.Context) error {
 	} else {
 		w.a.sawServices(h.services)
 	}
-	now, limit := w.a.cfg.System.Now(), w.a.walk.project.UnhealthyLimit()
+	now, limit := w.a.cfg.System.Now(), w.project.UnhealthyLimit()
 	switch {
 	case h.ok() && !w.since.IsZero():
 		w.a.inHealth(now.Sub(w.since))
@@ -124,7 +125,7 @@ func (w *watcher) glance(ctx context.Context) (health, error) {
 func (w *watcher) heal(ctx context.Context) error {
 	w.healed = true
 	w.a.warn("bringing the stack up again")
-	ctx, cancel := context.WithTimeout(ctx, w.a.walk.project.StartLimit())
+	ctx, cancel := context.WithTimeout(ctx, w.project.StartLimit())
 	defer cancel()
 	if err := w.a.walk.up(ctx); err != nil {
 		w.a.warn(fmt.Sprintf("the stack does not come up: %v", err))

@@ -128,7 +128,7 @@ func (l Layout) linkStands(link Link) (bool, error) {
 		return false, remedy.With(fmt.Errorf("cannot link %s to %s: something else is there", link.Path, link.Target),
 			fmt.Sprintf("move its content to %s and remove it", link.Target))
 	}
-	return target == link.Target || target == l.System.Path(link.Target), nil
+	return target == l.System.Path(link.Target), nil
 }
 
 func (l Layout) makeLink(link Link) error {

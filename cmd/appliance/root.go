@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,8 @@ func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)
 
 // run runs the command line and returns the exit status. observe, if any, sees every effect on the host.
 func run(ctx context.Context, args []string, io stdio, observe system.Observer) int {
+	// Modes are given explicitly; a directory that is cut off before its own must not stay shut.
+	syscall.Umask(0o022)
 	cmd := newRoot(&app{stdio: io, observe: observe})
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)

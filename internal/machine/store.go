@@ -65,7 +65,7 @@ func (s *Store) Load() (Record, error) {
 			return Record{}, err
 		}
 		if err != nil {
-			s.log.Warn("state record is damaged; going on from the generation before it", "file", s.slot(slot), "err", err)
+			s.log.Warn("a generation of the state record is damaged; going on from the other one", "file", s.slot(slot), "err", err)
 			continue
 		}
 		if seq > s.seq {
