@@ -1,11 +1,15 @@
 #!/bin/sh
 # Reads `go test -v` and shows what ran: the verdict of each test down to two levels, what tests print, and everything
-# about a failure. It ends as the tests did.
+# about a failure. It fails when a test did, and when none ran.
 exec awk '
 	/^=== / { next }
 	/^    +--- PASS/ && !/^    --- PASS/ { n++; next }
-	/^--- FAIL|^FAIL|^panic:|^ *--- FAIL/ { bad = 1 }
-	/^ok |^--- |^    --- / { passed += /PASS/ }
+	/^FAIL|^panic:|^ *--- FAIL/ { bad = 1 }
+	/^ok / { ran = 1 }
 	{ print }
-	END { printf "%d subtests below the second level passed\n", n; exit bad }
+	END {
+		if (n) printf "and %d subtests below the second level passed\n", n
+		if (!ran && !bad) print "error: no test ran"
+		exit bad || !ran
+	}
 '

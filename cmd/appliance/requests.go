@@ -137,7 +137,7 @@ const betweenProcesses = 30 * time.Second
 
 // awaitRest waits for a state to stay in that was entered after before.
 func (a *app) awaitRest(ctx context.Context, before api.Status) (api.Status, error) {
-	seen := time.Now()
+	seen, show := time.Now(), a.progress()
 	for {
 		status, err := a.client().Status(ctx)
 		switch {
@@ -148,6 +148,7 @@ func (a *app) awaitRest(ctx context.Context, before api.Status) (api.Status, err
 			return status, nil
 		default:
 			seen = time.Now()
+			show(status)
 		}
 		select {
 		case <-ctx.Done():

@@ -61,8 +61,12 @@ func verdict(s api.Status) error {
 // statusAtRest is status once the supervisor has come to rest, or after wait as it is then.
 func (a *app) statusAtRest(ctx context.Context, wait time.Duration) (api.Status, error) {
 	end := time.After(wait)
+	show := a.progress()
 	for {
 		status, err := a.status(ctx)
+		if wait > 0 && err == nil {
+			show(status)
+		}
 		if wait == 0 || err != nil || status.Resting {
 			return status, err
 		}
@@ -73,6 +77,17 @@ func (a *app) statusAtRest(ctx context.Context, wait time.Duration) (api.Status,
 			return status, nil
 		case <-time.After(100 * time.Millisecond):
 		}
+	}
+}
+
+// progress returns what tells, on standard error, each new line of a status that is being waited for.
+func (a *app) progress() func(api.Status) {
+	last := ""
+	return func(s api.Status) {
+		if s.Summary != last && !s.Resting {
+			fmt.Fprintln(a.err, s.Summary)
+		}
+		last = s.Summary
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -333,14 +334,23 @@ func moduleRoot(tb testing.TB) string {
 	return strings.TrimSpace(string(out))
 }
 
+var nextPort atomic.Int32
+
+// freePort returns a port that nobody holds and that nobody gets by chance: below those that the kernel gives to clients,
+// each only once in this process, and from another place in each process.
 func freePort(tb testing.TB) int {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	const first, count = 20000, 10000
+	for range count {
+		port := first + (os.Getpid()*131+int(nextPort.Add(1)))%count
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	tb.Fatal("no free port")
+	return 0
 }
 
 // logBuffer gathers what a process writes while others read it.
