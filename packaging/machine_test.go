@@ -48,7 +48,7 @@ func (p packaged) firstInstall(t *testing.T) {
 	p.Run("dpkg", "--purge", "appliance")
 
 	// At rest is all that a supervisor without an application can be.
-	p.WriteFile("/app/env.yml", []byte("#cloud-config\nappliance:\n  standby: true\n"), 0o600)
+	p.WriteFile("/app/env.yml", []byte("#cloud-config\nappliance:\n  standby: true\n  domain: box.example.org\n"), 0o600)
 	p.Run("dpkg", "-i", "/root/1.deb")
 	p.expect(t, "active", "enabled")
 }
