@@ -19,7 +19,8 @@ var schemaJSON []byte
 var defaultEnv []byte
 
 // Schema answers the JSON Schema (draft 2020-12) of the document, for editors and for documentation. Beside the
-// standard it says "x-secret" of a key whose value must never be shown, and "x-expects" of a value in words.
+// standard it says "x-secret" of a key whose value must never be shown, "x-expects" of a value in words, and "x-limit" why
+// a value may not be longer.
 func Schema() []byte { return slices.Clone(schemaJSON) }
 
 // Default answers the document of a host that was handed none: localhost, no filesystems of its own, no secrets.
@@ -63,6 +64,7 @@ type schema struct {
 	About      string             `json:"description"`
 	Secret     bool               `json:"x-secret"`
 	Expects    string             `json:"x-expects"`
+	Limit      string             `json:"x-limit"`
 }
 
 // types is the "type" of a schema, which is one name or several.

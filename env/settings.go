@@ -5,24 +5,11 @@ package env
 type Settings struct {
 	Standby bool   // prepare, but do not activate
 	Domain  string // full name of the host, of its site and its certificate
-	Storage Storage
-}
-
-// Storage says which labelled filesystems a host may do without.
-type Storage struct {
-	IgnoreData     bool // no filesystem labelled ecs-data is needed
-	IgnoreVolatile bool // no filesystem labelled ecs-volatile is needed
 }
 
 // Settings answers the settings of the document.
 func (d *Document) Settings() Settings {
-	s := Settings{
-		Standby: d.flag("appliance", "standby"),
-		Storage: Storage{
-			IgnoreData:     d.flag("appliance", "storage", "ignore", "data"),
-			IgnoreVolatile: d.flag("appliance", "storage", "ignore", "volatile"),
-		},
-	}
+	s := Settings{Standby: d.flag("appliance", "standby")}
 	if v := d.top.get("appliance", "domain"); v != nil && v.kind == text {
 		s.Domain = strip(v.text)
 	}

@@ -103,6 +103,8 @@ func (v *validation) collect(e *jsonschema.ValidationError) {
 			below := append(slices.Clone(place), name)
 			v.add(at, below, "is missing", "add the line '"+name+":' with its value")
 		}
+	case *failed.MaxLength:
+		v.tooLong(at, place, k)
 	default:
 		v.wrong(at, place)
 	}
@@ -146,6 +148,15 @@ func (v *validation) unknown(at *value, place, names []string) {
 			v.add(key, below, "unknown key", "remove it; keys of the application belong below ecs")
 		}
 	}
+}
+
+// tooLong reports a text that is longer than the schema allows, and why that is so.
+func (v *validation) tooLong(at *value, place []string, k *failed.MaxLength) {
+	message := fmt.Sprintf("expected at most %d characters, found %d", k.Want, k.Got)
+	if node, _ := v.rules.at(place); node != nil && node.Limit != "" {
+		message += ": " + node.Limit
+	}
+	v.add(at, place, message, "choose a shorter one")
 }
 
 // wrong reports a value that the schema refuses. What stands there is told only where it is no secret.

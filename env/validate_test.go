@@ -27,6 +27,8 @@ func TestValidateRefuses(t *testing.T) {
 			"env.yml:2:10: appliance.domain: expected a host name such as ecs.example.org, found nothing (write a host name such as ecs.example.org)"}},
 		{"domain with a path", "appliance:\n  domain: ecs.example.org/x\n", []string{
 			`env.yml:2:11: appliance.domain: expected a host name such as ecs.example.org, found the text "ecs.example.org/x" (write a host name such as ecs.example.org)`}},
+		{"domain that Linux refuses", "appliance:\n  domain: " + strings.Repeat("a", 61) + ".org\n", []string{
+			"env.yml:2:11: appliance.domain: expected at most 64 characters, found 65: it is the host's name, and Linux knows no longer one (choose a shorter one)"}},
 		{"domain that is a number", "appliance:\n  domain: 12:30\n", []string{
 			"env.yml:2:11: appliance.domain: expected a host name such as ecs.example.org, found number 750 (put the value in quotes)"}},
 		{"misspelt key", "appliance:\n  domian: x\n  domain: x\n", []string{
@@ -111,6 +113,7 @@ func TestNothingShowsASecret(t *testing.T) {
 func TestValidateAcceptsOldFiles(t *testing.T) {
 	tests := []struct{ name, data string }{
 		{"the default", string(env.Default())},
+		{"the longest domain", "appliance: {domain: " + strings.Repeat("a", 60) + ".org}\n"},
 		{"the smallest", "appliance: {domain: localhost}\n"},
 		{"the template", string(readFile(t, "testdata/template.yml"))},
 		{"all keys", string(readFile(t, "testdata/full.yml"))},
@@ -172,12 +175,12 @@ func TestSettings(t *testing.T) {
 		name, data string
 		want       env.Settings
 	}{
-		{"default", string(env.Default()), env.Settings{Domain: "localhost", Storage: env.Storage{IgnoreData: true, IgnoreVolatile: true}}},
+		{"default", string(env.Default()), env.Settings{Domain: "localhost"}},
 		{"nothing set", "appliance: {domain: ecs.example.org}", env.Settings{Domain: "ecs.example.org"}},
-		{"all set", "appliance: {domain: ' a.b ', standby: on, storage: {ignore: {data: 'true', volatile: no}}}",
-			env.Settings{Domain: "a.b", Standby: true, Storage: env.Storage{IgnoreData: true}}},
-		{"empty", "appliance: {domain: x, standby: , storage: {ignore: }}", env.Settings{Domain: "x"}},
-		{"by alias", "i: &i {data: true}\nappliance: {domain: x, storage: {ignore: *i}}", env.Settings{Domain: "x", Storage: env.Storage{IgnoreData: true}}},
+		{"all set", "appliance: {domain: ' a.b ', standby: on}", env.Settings{Domain: "a.b", Standby: true}},
+		{"as text", "appliance: {domain: x, standby: 'true'}", env.Settings{Domain: "x", Standby: true}},
+		{"empty", "appliance: {domain: x, standby: }", env.Settings{Domain: "x"}},
+		{"by alias", "i: &i true\nappliance: {domain: x, standby: *i}", env.Settings{Domain: "x", Standby: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -115,7 +115,7 @@ func TestScriptsInADirectory(t *testing.T) {
 // data disk by a link.
 func TestPurgeLeavesTheApplication(t *testing.T) {
 	kept := []string{"app/env.yml", "app/ecs/compose.yaml", "data/demo/journal", "data/state/record.json", "volatile/ecs-cache/x", "run/other"}
-	gone := []string{"run/active-env.yml", "run/appliance-failed", "run/appliance.sock", "etc/default/appliance", "var/lib/appliance"}
+	gone := []string{"run/active-env.yml", "run/appliance-failed", "run/appliance.sock", "run/appliance", "etc/default/appliance", "var/lib/appliance"}
 	tests := []struct {
 		name   string
 		linked bool
@@ -126,7 +126,8 @@ func TestPurgeLeavesTheApplication(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHost(t)
-			for _, name := range append(kept, gone[:len(gone)-1]...) {
+			written := append([]string{"run/active-env.yml", "run/appliance-failed", "run/appliance.sock", "run/appliance/lock", "etc/default/appliance"}, kept...)
+			for _, name := range written {
 				h.write(t, filepath.Join(h.root, name), "x", 0o600)
 			}
 			h.write(t, filepath.Join(h.root, "var/lib/other"), "x", 0o600)

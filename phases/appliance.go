@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -24,6 +25,8 @@ type Manager interface {
 	Status(line string)
 	Extend(d time.Duration)
 	Reloading()
+	// StopUnit asks for the unit of this process to be stopped, and says whether there is one.
+	StopUnit(ctx context.Context) (bool, error)
 }
 
 // Config is what a supervisor is made of.
@@ -50,18 +53,22 @@ type Appliance struct {
 	bus     *api.Bus
 	walk    *walk
 	wake    chan machine.Event // Reload or Clear, asked for by somebody
+	ended   context.Context    // by end
 	end     context.CancelCauseFunc
 	started time.Time
 
-	walked  bool // this process has begun a walk
+	touched bool // this process has begun to bring the application up
 	cleaned bool // leftovers are gone since the walk began
+
+	planning sync.Mutex
 
 	mu       sync.Mutex
 	steps    []api.Step
 	services []compose.Service
 	healthy  bool
 	trouble  string
-	ready    bool // the manager knows
+	ready    bool      // the manager knows
+	since    time.Time // when the state was entered that we were told of last
 	envInfo  *api.EnvInfo
 	urls     []string
 }
@@ -69,6 +76,7 @@ type Appliance struct {
 // NewAppliance returns a supervisor that goes on from the record of the last one.
 func NewAppliance(cfg Config) (*Appliance, error) {
 	a := &Appliance{cfg: cfg, bus: api.NewBus(), wake: make(chan machine.Event, 1), started: cfg.System.Now()}
+	a.ended, a.end = context.WithCancelCause(context.Background())
 	a.walk = a.newWalk()
 	var err error
 	a.machine, err = machine.New(machine.Config{
@@ -92,7 +100,7 @@ func (a *Appliance) phases() map[machine.State]machine.Phase {
 
 func (a *Appliance) newWalk() *walk {
 	return &walk{
-		sys: a.cfg.System, engine: a.cfg.Engine, log: a.cfg.Log, useDefault: a.cfg.UseDefault, engineWait: a.cfg.EngineWait,
+		memory: a, sys: a.cfg.System, engine: a.cfg.Engine, log: a.cfg.Log, useDefault: a.cfg.UseDefault, engineWait: a.cfg.EngineWait,
 		progress: a.progressed, services: a.sawServices, kept: a.keptImages,
 	}
 }
@@ -100,11 +108,10 @@ func (a *Appliance) newWalk() *walk {
 // Run walks until ctx ends, somebody asks for a stop, or the host must reboot. The cause of the end is the error, with
 // nil for a reboot.
 func (a *Appliance) Run(ctx context.Context) error {
-	ctx, a.end = context.WithCancelCause(ctx)
-	defer a.end(nil)
-	outcome, err := a.machine.Run(ctx)
-	if outcome == machine.Stopped && ctx.Err() != nil { // a stop is to be obeyed, even if it could not be recorded
-		return errors.Join(context.Cause(ctx), err)
+	defer context.AfterFunc(ctx, func() { a.end(context.Cause(ctx)) })()
+	outcome, err := a.machine.Run(a.ended)
+	if outcome == machine.Stopped && a.ended.Err() != nil { // a stop is to be obeyed, even if it could not be recorded
+		return errors.Join(context.Cause(a.ended), err)
 	}
 	return err
 }
@@ -134,7 +141,7 @@ func (a *Appliance) prepareEnv(ctx context.Context) (machine.Event, error) {
 
 func (a *Appliance) beginWalk() {
 	a.answered() // whatever was asked for before: a walk is the answer
-	a.walk, a.walked, a.cleaned = a.newWalk(), true, false
+	a.walk, a.cleaned = a.newWalk(), false
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.steps, a.healthy, a.trouble = nil, false, ""
@@ -142,6 +149,7 @@ func (a *Appliance) beginWalk() {
 
 func (a *Appliance) run(ctx context.Context) (machine.Event, error) {
 	if !a.isHealthy() {
+		a.touched = true
 		if _, err := a.phase(Run, "")(ctx); err != nil {
 			return "", err
 		}
@@ -200,26 +208,44 @@ func (a *Appliance) proven() error {
 	if err := a.machine.Prove(); err != nil {
 		return err
 	}
+	if err := a.intend(true); err != nil {
+		return err
+	}
 	if last := a.lastGood(); last.same(now) {
 		return nil
 	}
-	var encode error
-	if err := a.machine.Update(func(rec *machine.Record) { encode = rec.Put(goodSubject, now) }); err != nil || encode != nil {
-		return fmt.Errorf("cannot record the good generation: %w", errors.Join(err, encode))
+	return a.remember(goodSubject, now)
+}
+
+// servingSubject is the record's document on whether this host is meant to serve: true since it last was healthy, false
+// since it last was put on standby.
+const servingSubject = "serving"
+
+// intend remembers whether this host is meant to serve.
+func (a *Appliance) intend(serve bool) error {
+	if a.intended() == serve {
+		return nil
 	}
-	return nil
+	return a.remember(servingSubject, serve)
+}
+
+func (a *Appliance) intended() (serve bool) {
+	if _, err := a.recall(servingSubject, &serve); err != nil {
+		a.cfg.Log.Warn("cannot tell whether this host is meant to serve", "err", err)
+	}
+	return serve
 }
 
 func (a *Appliance) lastGood() (g generation) {
-	if _, err := a.machine.Record().Get(goodSubject, &g); err != nil {
+	if _, err := a.recall(goodSubject, &g); err != nil {
 		a.cfg.Log.Warn("cannot read the last good generation", "err", err)
 	}
 	return g
 }
 
+// same says whether both are of the same things, whenever that was.
 func (g generation) same(other generation) bool {
-	g.Since = other.Since
-	return fmt.Sprint(g) == fmt.Sprint(other)
+	return g.Project == other.Project && g.Env == other.Env && g.Version == other.Version && maps.Equal(g.Images, other.Images)
 }
 
 func (a *Appliance) keptImages() map[string]bool { return keptBy(a.lastGood()) }

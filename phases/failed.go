@@ -3,7 +3,6 @@ package phases
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -46,18 +45,19 @@ func (a *Appliance) failed(ctx context.Context) (machine.Event, error) {
 	ctx, leave := context.WithCancel(ctx)
 	restored := a.restore(ctx)
 	defer func() { leave(); <-restored }() // the next try must not meet it half-way
+	again := a.nextTry(failure)
 	for !down {
 		select {
 		case <-ctx.Done():
 			return "", ctx.Err()
+		case <-again:
+			a.warn("trying again by itself: the cause may have passed")
+			return Clear, a.lowerFlag()
 		case event := <-a.wake:
 			if event != Clear {
 				continue
 			}
-			if err := a.cfg.System.Remove(FailedFlag); err != nil {
-				a.warn(err.Error()) // the order stands all the same
-			}
-			return Clear, nil
+			return Clear, a.lowerFlag()
 		case <-removals(watch):
 		case <-time.After(10 * time.Second):
 		}
@@ -67,12 +67,35 @@ func (a *Appliance) failed(ctx context.Context) (machine.Event, error) {
 	return Clear, nil
 }
 
-// restore starts what the last process stopped, when this one began as failed: a reboot is no reason for an application
-// that still works to stay away. The returned channel is closed when it is over.
+// lowerFlag takes the flag down. The order to try again stands even where that cannot be done.
+func (a *Appliance) lowerFlag() error {
+	if err := a.cfg.System.Remove(FailedFlag); err != nil {
+		a.warn(err.Error())
+	}
+	return nil
+}
+
+// nextTry tells when to try again without a person: for a cause that may pass by itself, after a minute, and then after
+// twice as long each time, up to an hour. Nil for any other: a person has to mend it.
+func (a *Appliance) nextTry(failure api.Failure) <-chan time.Time {
+	if failure.NextTry == nil {
+		return nil
+	}
+	return time.After(failure.NextTry.Sub(a.cfg.System.Now()))
+}
+
+// pauseBefore is how long to wait after so many tries of something that may pass by itself.
+func pauseBefore(tries int) time.Duration {
+	return min(time.Minute<<min(tries-1, 6), time.Hour)
+}
+
+// restore starts what the last process stopped, when this one has not got as far as bringing anything up itself: neither
+// a reboot nor a bad environment is a reason for an application that still works to stay away. A host that was put on
+// standby stays so. The returned channel is closed when it is over.
 func (a *Appliance) restore(ctx context.Context) <-chan struct{} {
 	over := make(chan struct{})
 	good := a.lastGood()
-	if a.walked || good.Project == "" {
+	if a.touched || good.Project == "" || !a.intended() {
 		close(over)
 		return over
 	}
@@ -98,7 +121,7 @@ func (a *Appliance) raiseFlag(failure api.Failure) (down bool, err error) {
 		return false, err
 	}
 	raised, want := raisedFlag{}, raisedFlag{boot, failure.Last}
-	if _, err := a.machine.Record().Get(flagSubject, &raised); err != nil {
+	if _, err := a.recall(flagSubject, &raised); err != nil {
 		a.cfg.Log.Warn("cannot read which flag was raised", "err", err)
 	}
 	if raised.Boot == want.Boot && raised.Last.Equal(want.Last) {
@@ -111,9 +134,7 @@ func (a *Appliance) raiseFlag(failure api.Failure) (down bool, err error) {
 	if err := sys.WriteFile(FailedFlag, append(data, '\n'), 0o644); err != nil {
 		return false, err
 	}
-	var encode error
-	err = a.machine.Update(func(rec *machine.Record) { encode = rec.Put(flagSubject, want) })
-	return false, errors.Join(err, encode)
+	return false, a.remember(flagSubject, want)
 }
 
 func watchDir(sys *system.System, dir string) (*fsnotify.Watcher, error) {
@@ -146,6 +167,11 @@ func failureOf(rec machine.Record) api.Failure {
 	if f.Remedy != "" {
 		todo = f.Remedy + "; then run `appliance clear`"
 	}
-	return api.Failure{Version: api.Version, Phase: string(f.State), Step: f.Step, Cause: f.Cause,
+	failure := api.Failure{Version: api.Version, Phase: string(f.State), Step: f.Step, Cause: f.Cause,
 		First: f.First, Last: f.Last, Tries: f.Tries, ToDo: todo}
+	if f.MayPass {
+		next := f.Last.Add(pauseBefore(f.Tries))
+		failure.NextTry = &next
+	}
+	return failure
 }

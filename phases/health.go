@@ -24,8 +24,13 @@ func (h health) ok() bool { return len(h.trouble) == 0 }
 
 func (h health) String() string { return strings.Join(h.trouble, "; ") }
 
+// lookLimit is how long an engine may take to tell how everything is doing; one that accepts and never answers is away.
+const lookLimit = 30 * time.Second
+
 // look asks the engine for every service, and once they are all ready the routes for their health.
 func (w *walk) look(ctx context.Context) (health, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
 	var h health
 	project, err := w.loadProject(ctx)
 	if err != nil {
@@ -60,7 +65,8 @@ func unhealthy(h health, limit time.Duration) error {
 	if h.hopeless {
 		what = "any more"
 	}
-	return remedy.With(fmt.Errorf("%w and will not be %s: %s", ErrUnhealthy, what, h), "look at the service's log (`docker logs CONTAINER`)")
+	err := remedy.With(fmt.Errorf("%w and will not be %s: %s", ErrUnhealthy, what, h), "look at the service's log (`docker logs CONTAINER`)")
+	return remedy.Passing(err)
 }
 
 // How often to look again without being told to: a route tells nobody when its answer changes, and a container that has
@@ -98,9 +104,14 @@ func (w *walk) awaitHealthy(ctx context.Context) error {
 		if h.hopeless || ctx.Err() != nil {
 			return unhealthy(h, w.project.StartLimit())
 		}
-		if h, err = w.look(ctx); err != nil {
+		next, err := w.look(ctx)
+		if ctx.Err() != nil {
+			return unhealthy(h, w.project.StartLimit())
+		}
+		if err != nil {
 			return err
 		}
+		h = next
 		w.services(h.services)
 	}
 	return nil

@@ -16,7 +16,8 @@ func Plan(ctx context.Context, cfg Config) (api.Plan, error) {
 		return api.Plan{}, err
 	}
 	defer engine.Close()
-	return plan(ctx, &walk{sys: cfg.System.Reader(), engine: engine, log: cfg.Log, useDefault: cfg.UseDefault})
+	return plan(ctx, &walk{memory: storedMemory{machine.NewStore(cfg.System.Reader(), StateDir, cfg.Log)},
+		sys: cfg.System.Reader(), engine: engine, log: cfg.Log, useDefault: cfg.UseDefault})
 }
 
 // plan checks every step in the order of a start, and lists those that have work.
@@ -30,7 +31,7 @@ func plan(ctx context.Context, w *walk) (api.Plan, error) {
 		for _, step := range steps {
 			changes, err := step.plan(ctx)
 			if err != nil {
-				return p, fmt.Errorf("cannot plan %s: %s: %w", phase, step.Name, err)
+				return p, fmt.Errorf("cannot plan %s: %s: %w", phase, step.Name, w.mask(err))
 			}
 			for _, change := range changes {
 				change.Phase, change.Step = string(phase), step.Name

@@ -28,6 +28,7 @@ func prepareECS(w *walk) []Step {
 	return []Step{
 		{Name: "project", Check: w.readProject},
 		{Name: "engine", Check: w.awaitEngine, Limit: w.engineWait + defaultLimit},
+		{Name: "name", Check: w.namedAlike},
 		{Name: "ports", Check: w.awaitPorts, Apply: w.freePorts, Limit: 5 * time.Minute},
 		{Name: "images", Check: w.imagesMissing, Apply: w.fetchImages, Limit: imagesLimit},
 	}
@@ -42,9 +43,24 @@ func (w *walk) readProject(ctx context.Context) (string, error) {
 // awaitEngine waits until the engine answers: at boot it may come up after us.
 func (w *walk) awaitEngine(ctx context.Context) (string, error) {
 	if err := patiently(ctx, w.engineWait, w.engine.Ping); err != nil {
-		return "", fmt.Errorf("%w (waited %s for it)", err, w.engineWait)
+		return "", remedy.Passing(fmt.Errorf("%w (waited %s for it)", err, w.engineWait))
 	}
 	return "", nil
+}
+
+// namedAlike refuses a project that runs under another name already: two stacks would work on the same data.
+func (w *walk) namedAlike(ctx context.Context) (string, error) {
+	project, err := w.loadProject(ctx)
+	if err != nil {
+		return "", err
+	}
+	others, err := w.engine.Strangers(ctx, project)
+	if err != nil || len(others) == 0 {
+		return "", err
+	}
+	return "", remedy.With(fmt.Errorf("cannot run project %s: containers of %s came from %s too, and both would work on the same data",
+		project.Name(), strings.Join(others, ", "), AppDir),
+		"give the project its old name back, or take the old containers away with `appliance stop --remove` and start again")
 }
 
 // awaitPorts makes sure that what the project publishes is not held by somebody else, before anything of it is touched:
@@ -137,7 +153,7 @@ func (w *walk) fetchImages(ctx context.Context) error {
 	}
 	if len(pull) > 0 {
 		if err := w.engine.Pull(ctx, w.project, pull, w.progress); err != nil {
-			return err
+			return remedy.Passing(err)
 		}
 	}
 	if len(build) > 0 {

@@ -3,11 +3,11 @@ package phases
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"appliance/internal/api"
 	"appliance/internal/machine"
 	"appliance/internal/remedy"
-	"appliance/internal/systemd"
 )
 
 // Events is what happened.
@@ -58,14 +58,40 @@ func (a *Appliance) Reexec() error {
 	return nil
 }
 
+// managerLimit is how long the service manager may take to answer.
+const managerLimit = 5 * time.Second
+
 // Stop stops the stack and ends. Below a service manager that is its business: it would start us again.
 func (a *Appliance) Stop() error {
-	if systemd.Managed() {
-		return systemd.StopOwnUnit(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), managerLimit)
+	defer cancel()
+	managed, err := a.cfg.Manager.StopUnit(ctx)
+	if !managed {
+		a.end(ErrStop)
 	}
-	a.end(ErrStop)
-	return nil
+	return err
 }
 
-// Plan tells what a start now would change. It changes nothing.
-func (a *Appliance) Plan(ctx context.Context) (api.Plan, error) { return Plan(ctx, a.cfg) }
+// Plan tells what a start now would change. It changes nothing. One plan is made at a time: each loads the project anew.
+func (a *Appliance) Plan(ctx context.Context) (api.Plan, error) {
+	a.planning.Lock()
+	defer a.planning.Unlock()
+	return Plan(ctx, a.cfg)
+}
+
+// ClearRecord clears a failure while no supervisor runs, and says whether there was one: the next supervisor tries again.
+func ClearRecord(cfg Config) (failed bool, err error) {
+	store := machine.NewStore(cfg.System, StateDir, cfg.Log)
+	rec, err := store.Load()
+	if err != nil {
+		return false, err
+	}
+	if rec.State == Failed {
+		rec.State, rec.On, rec.Since = Boot, Clear, cfg.System.Now()
+		if err := store.Save(&rec); err != nil {
+			return true, err
+		}
+		failed = true
+	}
+	return failed, cfg.System.Remove(FailedFlag)
+}

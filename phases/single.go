@@ -12,7 +12,8 @@ import (
 func Single(ctx context.Context, cfg Config, name string) error {
 	a := &Appliance{cfg: cfg, bus: api.NewBus(), started: cfg.System.Now()}
 	a.walk = a.newWalk()
-	a.walk.kept = func() map[string]bool { return keptBy(readGood(machine.NewStore(cfg.System, StateDir, cfg.Log))) }
+	a.walk.memory = storedMemory{machine.NewStore(cfg.System, StateDir, cfg.Log)}
+	a.walk.kept = func() map[string]bool { return keptBy(readGood(a.walk.memory)) }
 	steps, err := a.walk.steps(machine.State(name))
 	if err != nil {
 		return err
@@ -23,10 +24,8 @@ func Single(ctx context.Context, cfg Config, name string) error {
 	return nil
 }
 
-func readGood(store *machine.Store) (g generation) {
-	if rec, err := store.Load(); err == nil {
-		_, _ = rec.Get(goodSubject, &g) // without one nothing is kept for it
-	}
+func readGood(m memory) (g generation) {
+	_, _ = m.recall(goodSubject, &g) // without one nothing is kept for it
 	return g
 }
 

@@ -2,21 +2,31 @@ package phases
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"appliance/internal/compose"
 	"appliance/internal/machine"
 )
 
-// standby rests: the environment says that this machine is not the one to serve. What ran is stopped, so that there are
-// never two.
+// standby rests: the environment says that this machine is not the one to serve. What runs is stopped, and stays so
+// whatever an engine that comes back starts again, so that there are never two.
 func (a *Appliance) standby(ctx context.Context) (machine.Event, error) {
-	if err := a.StopStack(ctx); err != nil {
-		return "", fmt.Errorf("cannot go to standby: %w", err)
+	if err := a.intend(false); err != nil {
+		a.warn(err.Error()) // it is stopped all the same
 	}
-	a.rest(a.Status().Summary)
 	for {
+		pause := calmPause
+		if err := a.StopStack(ctx); err != nil && ctx.Err() == nil {
+			pause = worriedPause
+			a.troubled(fmt.Sprintf("the application may still run: %v", err))
+		} else {
+			a.troubled("")
+		}
+		a.rest(a.Status().Summary)
 		select {
 		case <-ctx.Done():
 			return "", ctx.Err()
@@ -24,42 +34,79 @@ func (a *Appliance) standby(ctx context.Context) (machine.Event, error) {
 			if event == Reload {
 				return Start, nil
 			}
+		case <-time.After(pause):
 		}
 	}
 }
 
-// StopStack stops the containers of the application that last was healthy or is being started, within its stop limit.
+// troubled notes what is wrong with a state that stays, and says so once.
+func (a *Appliance) troubled(text string) {
+	a.mu.Lock()
+	known := a.trouble
+	a.trouble = text
+	a.mu.Unlock()
+	if text != known && text != "" {
+		a.warn(text)
+	}
+}
+
+// StopStack stops whatever runs of the application, each container within its own limit.
 func (a *Appliance) StopStack(ctx context.Context) error {
-	name, limit := a.walk.stack(ctx, a.lastGood())
-	if name == "" {
-		return nil // nothing was ever started
+	names, limit, err := a.walk.stacks(ctx, a.lastGood())
+	if err != nil {
+		return err
 	}
-	if err := a.cfg.Engine.Ping(ctx); err != nil {
-		a.cfg.Log.Info("no engine answers, so nothing is running", "project", name)
-		return nil
+	for _, name := range names {
+		running, runErr := a.cfg.Engine.Running(ctx, name)
+		if runErr != nil {
+			return errors.Join(err, runErr)
+		}
+		if running == 0 {
+			continue
+		}
+		// Containers are stopped one after the other where they depend on each other.
+		bounded, cancel := context.WithTimeout(ctx, time.Duration(running)*limit+defaultLimit)
+		a.cfg.Manager.Extend(limit + defaultLimit)
+		err = errors.Join(err, a.cfg.Engine.Stop(bounded, name, 0, func(p compose.Progress) {
+			a.cfg.Manager.Extend(limit + defaultLimit)
+			a.progressed(p)
+		}))
+		cancel()
 	}
-	a.cfg.Manager.Extend(limit + defaultLimit)
-	return a.cfg.Engine.Stop(ctx, name, limit, a.progressed)
+	return err
 }
 
 // RemoveStack stops and removes the containers and networks of the application, without a supervisor.
 func RemoveStack(ctx context.Context, cfg Config) error {
-	w := &walk{sys: cfg.System, engine: cfg.Engine, log: cfg.Log}
-	name, limit := w.stack(ctx, readGood(machine.NewStore(cfg.System, StateDir, cfg.Log)))
-	if name == "" {
-		return nil // nothing was ever started
+	store := storedMemory{machine.NewStore(cfg.System, StateDir, cfg.Log)}
+	w := &walk{memory: store, sys: cfg.System, engine: cfg.Engine, log: cfg.Log}
+	names, _, err := w.stacks(ctx, readGood(store))
+	for _, name := range names {
+		err = errors.Join(err, cfg.Engine.Down(ctx, name, 0, func(p compose.Progress) { cfg.Log.Info(p.Object + " " + p.Text) }))
 	}
-	if err := cfg.Engine.Ping(ctx); err != nil {
-		return err
-	}
-	return cfg.Engine.Down(ctx, name, limit, func(p compose.Progress) { cfg.Log.Info(p.Object + " " + p.Text) })
+	return err
 }
 
-// stack names the project that is there to be stopped, and how long that may take: the one declared, or if that cannot
-// be read any more the last good one.
-func (w *walk) stack(ctx context.Context, good generation) (string, time.Duration) {
-	if project, err := w.loadProject(ctx); err == nil {
-		return project.Name(), project.StopLimit()
+// stacks names the projects that came from the application's directory: the one declared, the last good one, and what
+// the engine knows of from under another name. limit is how long one container may take to stop.
+func (w *walk) stacks(ctx context.Context, good generation) (names []string, limit time.Duration, err error) {
+	limit = compose.DefaultStopLimit
+	known := map[string]bool{}
+	if good.Project != "" {
+		known[good.Project] = true
 	}
-	return good.Project, compose.DefaultStopLimit
+	if project, err := w.loadProject(ctx); err == nil {
+		known[project.Name()], limit = true, project.StopLimit()
+	}
+	if err := w.engine.Ping(ctx); err != nil {
+		if len(known) == 0 && good.Project == "" {
+			return nil, limit, nil // nothing was ever started
+		}
+		return nil, limit, fmt.Errorf("cannot tell what runs: %w", err)
+	}
+	found, err := w.engine.ProjectsAt(ctx, w.sys.Path(AppDir))
+	for _, name := range found {
+		known[name] = true
+	}
+	return slices.Sorted(maps.Keys(known)), limit, err
 }

@@ -50,12 +50,15 @@ func (a *Appliance) stepEnded(phase machine.State, step Step, changed bool, err 
 // progressed makes the engine's work known everywhere, as the present status too.
 func (a *Appliance) progressed(p compose.Progress) { a.cfg.Manager.Status(a.tell(p)) }
 
+func (a *Appliance) mask(err error) error { return a.walk.mask(err) }
+
 // tell makes the engine's work known, and leaves the status as it is.
 func (a *Appliance) tell(p compose.Progress) string {
 	text := strings.TrimSpace(p.Object + " " + p.Text)
 	if p.Failed != "" {
 		text = p.Object + ": " + p.Failed
 	}
+	text = a.walk.maskText(text)
 	a.cfg.Log.Info(text)
 	a.bus.Publish(api.Event{Kind: "progress", Text: text})
 	return text
@@ -73,14 +76,16 @@ func (a *Appliance) sawServices(services []compose.Service) {
 // entered is called after each change of state.
 func (a *Appliance) entered(rec machine.Record) {
 	a.cfg.Log.Info("entering "+string(rec.State), "on", rec.On, "attempt", rec.Attempts[rec.State])
-	a.unrest(rec.On)
+	a.unrest(rec)
 	a.bus.Publish(api.Event{Kind: "state", State: string(rec.State), Text: "entering " + string(rec.State)})
 }
 
 // unrest says that there is work again: a walk, or a flag to raise.
-func (a *Appliance) unrest(on machine.Event) {
+func (a *Appliance) unrest(rec machine.Record) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	on := rec.On
+	a.since = rec.Since
 	walking := on == Reload || on == Start || on == Clear
 	if a.ready && walking {
 		a.cfg.Manager.Reloading()
@@ -113,7 +118,7 @@ func (a *Appliance) Status() api.Status {
 	s.Supervisor = &api.Supervisor{PID: os.Getpid(), Version: a.cfg.Version, Started: a.started}
 	s.Steps = append([]api.Step(nil), a.steps...)
 	s.Services = a.services
-	s.Env, s.URLs, s.Resting = a.envInfo, a.urls, a.ready
+	s.Env, s.URLs, s.Resting = a.envInfo, a.urls, a.ready && s.Since.Equal(a.since) // a state is on record before we are told of it
 	s.Healthy = a.healthy && s.State == string(Run) || a.healthy && s.State == string(Cleanup)
 	if n := len(a.steps); n > 0 && a.steps[n-1].State == "running" {
 		s.Step = a.steps[n-1].Name
@@ -143,6 +148,8 @@ func (a *Appliance) summary(s api.Status) string {
 	switch {
 	case s.State == string(Run) && a.trouble != "":
 		return "run: out of health: " + a.trouble
+	case s.State == string(Standby) && a.trouble != "":
+		return "standby: " + a.trouble
 	case s.State == string(Run) && s.Healthy:
 		return strings.TrimSpace(fmt.Sprintf("run: healthy, %d services %s", len(s.Services), strings.Join(s.URLs, " ")))
 	}
@@ -157,7 +164,11 @@ func summarize(s api.Status) string {
 		if s.Failure.Step != "" {
 			where += " (" + s.Failure.Step + ")"
 		}
-		return fmt.Sprintf("failed in %s: %s; to do: %s", where, firstLine(s.Failure.Cause), s.Failure.ToDo)
+		line := fmt.Sprintf("failed in %s: %s; to do: %s", where, firstLine(s.Failure.Cause), s.Failure.ToDo)
+		if next := s.Failure.NextTry; next != nil {
+			line += "; tried again by itself at " + next.Format(time.TimeOnly)
+		}
+		return line
 	case s.State == string(Standby):
 		return "standby: appliance.standby is true in the environment"
 	case s.Step != "":

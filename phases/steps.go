@@ -37,6 +37,7 @@ type observer interface {
 	stepStarted(phase machine.State, step Step, n, of int)
 	stepChanging(phase machine.State, step Step, why string)
 	stepEnded(phase machine.State, step Step, changed bool, err error)
+	mask(err error) error // hides what must not be shown
 }
 
 // perform takes the steps one after the other until one fails.
@@ -47,6 +48,7 @@ func perform(ctx context.Context, phase machine.State, steps []Step, watch obser
 		}
 		watch.stepStarted(phase, step, i+1, len(steps))
 		changed, err := step.take(ctx, func(why string) { watch.stepChanging(phase, step, why) })
+		err = watch.mask(err)
 		watch.stepEnded(phase, step, changed, err)
 		if err != nil {
 			return &machine.StepError{Step: step.Name, Err: err}

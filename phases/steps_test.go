@@ -25,6 +25,8 @@ func (l *listener) stepChanging(_ machine.State, _ Step, why string) {
 	l.lines = append(l.lines, "work: "+why)
 }
 
+func (l *listener) mask(err error) error { return err }
+
 func (l *listener) stepEnded(_ machine.State, _ Step, changed bool, err error) {
 	l.lines = append(l.lines, fmt.Sprintf("ended, changed %v, error %v", changed, err))
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
+	"sync"
 	"time"
 
 	"appliance/env"
@@ -37,6 +39,10 @@ type walk struct {
 	active    *env.Document // what is in force
 	project   *compose.Project
 
+	secrets sync.Once // guards the making of masker
+	masker  *strings.Replacer
+
+	memory
 	progress func(compose.Progress)
 	services func([]compose.Service)
 	kept     func() map[string]bool // images by ID that must stay

@@ -35,6 +35,9 @@ func (a *Appliance) watch(ctx context.Context) (machine.Event, error) {
 	defer cancel()
 	w := &watcher{a: a, project: a.walk.project, events: make(chan compose.Event), lost: make(chan error, 1)}
 	w.subscribe(ctx)
+	if err := w.look(ctx); err != nil { // what happened since the gate, before anybody listened
+		return "", err
+	}
 	for {
 		pause := calmPause
 		if !w.since.IsZero() {
@@ -96,8 +99,8 @@ func (w *watcher) look(ctx context.Context) error {
 		w.since = now
 		w.a.outOfHealth(h, limit)
 	case now.Sub(w.since) > limit:
-		return remedy.With(fmt.Errorf("%w for more than %s: %s", ErrUnhealthy, limit, h),
-			cmp.Or(remedy.Of(err), "look at the service's log (`docker logs CONTAINER`)"))
+		return remedy.Passing(remedy.With(fmt.Errorf("%w for more than %s: %s", ErrUnhealthy, limit, h),
+			cmp.Or(remedy.Of(err), "look at the service's log (`docker logs CONTAINER`)")))
 	}
 	if h.absent && !w.healed {
 		return w.heal(ctx)
@@ -127,7 +130,7 @@ func (w *watcher) heal(ctx context.Context) error {
 	w.a.warn("bringing the stack up again")
 	ctx, cancel := context.WithTimeout(ctx, w.project.StartLimit())
 	defer cancel()
-	if err := w.a.walk.up(ctx); err != nil {
+	if err := w.a.cfg.Engine.Heal(ctx, w.project, w.a.progressed); err != nil {
 		w.a.warn(fmt.Sprintf("the stack does not come up: %v", err))
 	}
 	return nil

@@ -52,7 +52,7 @@ var Links = []Link{
 	{"/app/ecs-cache", "/volatile/ecs-cache"},
 }
 
-// Layout makes Dirs and Links on a host.
+// Layout makes Dirs, Links and the ID on a host.
 type Layout struct{ System *system.System }
 
 // Missing lists what of the layout is not as it should be.
@@ -72,6 +72,11 @@ func (l Layout) Missing() ([]string, error) {
 			missing = append(missing, link.Path)
 		}
 	}
+	if id, err := l.ID(); err != nil {
+		return nil, err
+	} else if id == "" {
+		missing = append(missing, IDPath)
+	}
 	return missing, nil
 }
 
@@ -87,7 +92,7 @@ func (l Layout) Make() error {
 			return err
 		}
 	}
-	return nil
+	return l.makeID()
 }
 
 func (l Layout) dirStands(dir Dir) (bool, error) {
@@ -120,15 +125,31 @@ func (l Layout) linkStands(link Link) (bool, error) {
 	if !l.System.Exists(link.Path) {
 		return false, nil
 	}
+	taken := fmt.Errorf("cannot link %s to %s: something else is there", link.Path, link.Target)
 	target, err := l.System.Readlink(link.Path)
 	if err != nil {
 		if entries, err := os.ReadDir(l.System.Path(link.Path)); err == nil && len(entries) == 0 {
 			return false, nil // an empty directory gives way
 		}
-		return false, remedy.With(fmt.Errorf("cannot link %s to %s: something else is there", link.Path, link.Target),
-			fmt.Sprintf("move its content to %s and remove it", link.Target))
+		return false, remedy.With(taken, fmt.Sprintf("move its content to %s and remove it", link.Target))
 	}
-	return target == l.System.Path(link.Target), nil
+	switch target {
+	case l.System.Path(link.Target):
+		return true, nil
+	case link.Target: // as seen from within our root
+		return false, nil
+	}
+	there, err := l.System.Stat(link.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // a link that leads nowhere gives way
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot look at %s: %w", link.Path, err)
+	}
+	if ours, err := l.System.Stat(link.Target); err == nil && os.SameFile(there, ours) {
+		return true, nil
+	}
+	return false, remedy.With(taken, fmt.Sprintf("it is a link to %s: mount that at %s or move its content there, and remove the link", target, link.Target))
 }
 
 func (l Layout) makeLink(link Link) error {

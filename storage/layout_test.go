@@ -62,6 +62,10 @@ func (h *host) found(t *testing.T) (lines []string) {
 			lines = append(lines, on+" -> "+strings.TrimPrefix(target, h.root))
 			return err
 		}
+		if on == IDPath {
+			lines = append(lines, on) // its content is as it happens
+			return nil
+		}
 		stat := info.Sys().(*syscall.Stat_t)
 		lines = append(lines, fmt.Sprintf("%s %s %d:%d", on, info.Mode(), stat.Uid, stat.Gid))
 		return nil
@@ -81,6 +85,7 @@ func wanted() (lines []string) {
 	for _, l := range Links {
 		lines = append(lines, l.Path+" -> "+l.Target)
 	}
+	lines = append(lines, IDPath)
 	slices.Sort(lines)
 	return lines
 }
@@ -101,7 +106,7 @@ func TestLayoutFromNothing(t *testing.T) {
 	h := newTestHost(t)
 	missing, err := h.Missing()
 	must(t, err)
-	if len(missing) != len(Dirs)+len(Links) || len(h.effects) > 0 {
+	if len(missing) != len(Dirs)+len(Links)+1 || len(h.effects) > 0 {
 		t.Errorf("on an empty host %q are missing, with the effects %q", missing, h.effects)
 	}
 	must(t, h.Make())
@@ -164,9 +169,14 @@ func TestObstacles(t *testing.T) {
 			return errors.Join(os.Mkdir(h.System.Path("/app"), 0o755), os.WriteFile(h.System.Path("/app/etc"), []byte("x"), 0o600))
 		}, "cannot link /app/etc to /data/etc: something else is there", "move its content to /data/etc and remove it"},
 		{"an empty directory in place of a link", func(h *host) error { return os.MkdirAll(h.System.Path("/app/etc"), 0o755) }, "", ""},
-		{"a link elsewhere", func(h *host) error {
-			return errors.Join(os.Mkdir(h.System.Path("/app"), 0o755), os.Symlink("/elsewhere", h.System.Path("/app/etc")))
-		}, "", ""},
+		{"a link that leads nowhere", func(h *host) error { return h.linkVault("../nowhere") }, "", ""},
+		{"our target as it is called below our root", func(h *host) error { return h.linkVault("/data/ecs-storage-vault") }, "", ""},
+		{"an operator's link to data elsewhere", func(h *host) error {
+			return errors.Join(os.MkdirAll(h.System.Path("/mnt/san/vault"), 0o755), h.linkVault("../mnt/san/vault"))
+		}, "cannot link /app/ecs-storage-vault to /data/ecs-storage-vault: something else is there",
+			"it is a link to ../mnt/san/vault: mount that at /data/ecs-storage-vault or move its content there, and remove the link"},
+		{"links in a circle", func(h *host) error { return h.linkVault("ecs-storage-vault") },
+			"cannot look at /app/ecs-storage-vault: stat ROOT/app/ecs-storage-vault: too many levels of symbolic links", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newTestHost(t)
@@ -174,7 +184,7 @@ func TestObstacles(t *testing.T) {
 			before := h.found(t)
 			_, missing := h.Missing()
 			for what, err := range map[string]error{"Missing": missing, "Make": h.Make()} {
-				if text := fmt.Sprint(err); test.err != "" && (text != test.err || remedy.Of(err) != test.remedy) || test.err == "" && err != nil {
+				if text := strings.ReplaceAll(fmt.Sprint(err), h.root, "ROOT"); test.err != "" && (text != test.err || remedy.Of(err) != test.remedy) || test.err == "" && err != nil {
 					t.Errorf("%s says %s (%s)", what, text, remedy.Of(err))
 				}
 			}
@@ -188,6 +198,35 @@ func TestObstacles(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func (h *host) linkVault(target string) error {
+	return errors.Join(os.Mkdir(h.System.Path("/app"), 0o755), os.Symlink(target, h.System.Path("/app/ecs-storage-vault")))
+}
+
+// A link that leads to our target by another way is as good as ours, and stays as somebody made it.
+func TestAnotherWayToTheSamePlaceStays(t *testing.T) {
+	h := newTestHost(t)
+	must(t, os.MkdirAll(h.System.Path("/data/ecs-storage-vault"), 0o755), h.linkVault("../data/./ecs-storage-vault"))
+	must(t, h.Make())
+	if target, err := h.System.Readlink("/app/ecs-storage-vault"); target != "../data/./ecs-storage-vault" || err != nil {
+		t.Errorf("the link now leads to %s, %v", target, err)
+	}
+}
+
+func TestTheIDStays(t *testing.T) {
+	h := newTestHost(t)
+	must(t, h.Make())
+	first, err := h.ID()
+	must(t, err)
+	other := newTestHost(t)
+	must(t, other.Make(), os.Remove(h.System.Path("/app/etc")), h.Make())
+	if again, err := h.ID(); first == "" || again != first || err != nil {
+		t.Errorf("the ID was %q and is %q, %v", first, again, err)
+	}
+	if id, err := other.ID(); id == first || err != nil {
+		t.Errorf("another host has the ID %q, %v, too", id, err)
 	}
 }
 

@@ -264,13 +264,13 @@ func TestNoEngine(t *testing.T) {
 	r.cut()
 	h.Await(10*time.Second, "out of health", func(s api.Status) bool { return !s.Healthy && strings.Contains(s.Summary, "cannot reach") })
 	r.open(t, "")
-	h.AwaitHealthy(10 * time.Second)
+	h.AwaitHealthy(30 * time.Second)
 	sameContainers(t, h, before)
 
 	t.Log("the engine stays away")
 	logged := len(s.Log())
 	r.cut()
-	h.AwaitFailed(20 * time.Second)
+	h.AwaitFailed(40 * time.Second)
 	w.phase = "run"
 	w.failed(t, h, s, logged)
 	sameContainers(t, h, before)
@@ -304,7 +304,7 @@ func TestEngineDiesInTheMiddleOfUp(t *testing.T) {
 	active := h.Read("run/active-env.yml")
 	r.cut()
 	r.open(t, `^POST \S+/containers/create`)
-	h.AwaitHealthy(10 * time.Second)
+	h.AwaitHealthy(30 * time.Second)
 	editCompose("command: [web]", "command: [web]\n    stop_signal: SIGTERM")(t, h)
 	logged := len(s.Log())
 	if _, stderr, status := h.Run("reload"); status != int(troubled) {

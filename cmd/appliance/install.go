@@ -18,7 +18,7 @@ func newInstall(a *app) *cobra.Command {
 		Use:   "install",
 		Short: "Install or renew the systemd units",
 		Long: `install shows how the units on the host differ from the ones this binary brings, and puts those in place and enables
-them. It starts nothing. When nothing differs it does nothing.`,
+them. It starts nothing. When nothing differs it writes nothing.`,
 		Example: "  appliance install --dry-run\n  appliance install",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -60,18 +60,16 @@ func (a *app) install(ctx context.Context, dryRun bool) error {
 	if dryRun || !sys.Real() {
 		return nil
 	}
-	return a.enable(ctx, sys, differs)
+	return enable(ctx, sys)
 }
 
-// enable makes systemd know the units. Enabling what is enabled changes nothing.
-func (a *app) enable(ctx context.Context, sys *system.System, changed bool) error {
-	if changed {
-		for _, argv := range [][]string{{"systemd-sysusers"}, {"systemctl", "daemon-reload"}} {
-			if _, err := sys.Command(ctx, argv...); err != nil {
-				return err
-			}
+// enable makes systemd know the units. It does so also when no file differs: whoever wrote them may have got no further.
+// Doing it twice is the same as once.
+func enable(ctx context.Context, sys *system.System) error {
+	for _, argv := range [][]string{{"systemd-sysusers"}, {"systemctl", "daemon-reload"}, {"systemctl", "enable", "--quiet", "appliance.service"}} {
+		if _, err := sys.Command(ctx, argv...); err != nil {
+			return err
 		}
 	}
-	_, err := sys.Command(ctx, "systemctl", "enable", "--quiet", "appliance.service")
-	return err
+	return nil
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,6 +42,28 @@ func inherit() (map[string]*os.File, error) {
 	return files, nil
 }
 
+// binaryLimit is how long the binary on disk may take to tell its version: it is read from a disk that may be busy.
+const binaryLimit = 5 * time.Second
+
+// checkBinary runs the binary as it is on disk now. One that cannot be run must not take our place.
+func checkBinary(ctx context.Context, sys *system.System) error {
+	exe, err := sys.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find the binary to run: %w", err)
+	}
+	return tryBinary(ctx, sys, exe)
+}
+
+func tryBinary(ctx context.Context, sys *system.System, exe string) error {
+	ctx, cancel := context.WithTimeout(ctx, binaryLimit)
+	defer cancel()
+	if _, err := sys.Command(ctx, exe, "version"); err != nil {
+		return remedy.With(fmt.Errorf("cannot be replaced: %w", err),
+			"install the program again and see that `"+exe+" version` works; the one that runs goes on running")
+	}
+	return nil
+}
+
 // reexec replaces the process by the binary as it is on disk now: same PID, same lock, same socket. Connections that
 // wait on the socket are answered by the next one.
 func (s *supervisor) reexec() error {
@@ -62,6 +87,7 @@ func (s *supervisor) reexec() error {
 	if err := s.sys.Observe("exec", exe); err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGHUP) // it outlives the exec: a reload that is asked for now must not end us
 	env := append(os.Environ(), inheritVar+"="+strings.Join(entries, ","))
 	return fmt.Errorf("cannot run %s: %w", exe, syscall.Exec(exe, os.Args, env))
 }

@@ -23,14 +23,34 @@ func newClear(a *app) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			err := a.request(cmd.Context(), "clear", noWait)
-			if errors.Is(err, api.ErrNoSupervisor) { // then the flag alone is the order; the next supervisor sees it gone
-				return a.system().Remove(phases.FailedFlag)
+			if !errors.Is(err, api.ErrNoSupervisor) {
+				return err
 			}
-			return err
+			return a.clearRecord()
 		},
 	}
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for how the try ends")
 	return cmd
+}
+
+// clearRecord leaves the order for the next supervisor.
+func (a *app) clearRecord() error {
+	sys := a.system()
+	lock, err := sys.Lock(lockPath)
+	if err != nil {
+		return explainLock(err)
+	}
+	defer lock.Close()
+	failed, err := phases.ClearRecord(phases.Config{System: sys, Log: a.logger()})
+	if err != nil {
+		return err
+	}
+	if failed {
+		fmt.Fprintln(a.out, "No supervisor is running; the next one tries again.")
+	} else {
+		fmt.Fprintln(a.out, "There is nothing to clear: the appliance has not failed.")
+	}
+	return nil
 }
 
 func newReload(a *app) *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -46,12 +47,16 @@ type supervisor struct {
 	listener  *net.UnixListener
 	server    *api.Server
 	appliance *phases.Appliance
+
+	signals    chan os.Signal
+	terminated atomic.Bool // by a signal
 }
 
 const lockPath = "/run/appliance/lock"
 
 func (a *app) supervise(ctx context.Context, useDefault bool) error {
-	s := &supervisor{log: a.logger(), sys: a.system()}
+	s := &supervisor{log: a.logger(), sys: a.system(), signals: make(chan os.Signal, 8)}
+	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // for good: none of them may end us half-way
 	if err := s.claim(); err != nil {
 		return err
 	}
@@ -73,7 +78,7 @@ func (a *app) supervise(ctx context.Context, useDefault bool) error {
 	}()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	go s.signals(ctx, stop)
+	go s.obey(stop)
 	go s.feedWatchdog(ctx)
 	return s.finish(s.appliance.Run(ctx))
 }
@@ -105,22 +110,19 @@ func (s *supervisor) claim() error {
 // errTerminated is the cause of an end by signal.
 var errTerminated = errors.New("terminated by signal")
 
-func (s *supervisor) signals(ctx context.Context, stop context.CancelCauseFunc) {
-	ch := make(chan os.Signal, 4)
-	signal.Notify(ch, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer signal.Stop(ch)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case sig := <-ch:
-			if sig != syscall.SIGHUP {
-				stop(errTerminated)
-				return
-			}
+// obey follows signals to the end of the process: the first order to end is obeyed, those after it change nothing.
+func (s *supervisor) obey(stop context.CancelCauseFunc) {
+	for sig := range s.signals {
+		switch {
+		case s.terminated.Load():
+			s.log.Info("already stopping", "signal", sig)
+		case sig == syscall.SIGHUP:
 			if err := s.appliance.Reload(); err != nil {
 				s.log.Warn(err.Error())
 			}
+		default:
+			s.terminated.Store(true)
+			stop(errTerminated)
 		}
 	}
 }
@@ -149,9 +151,9 @@ func (s *supervisor) finish(cause error) error {
 	switch {
 	case cause == nil:
 		return s.reboot()
-	case errors.Is(cause, phases.ErrReexec):
+	case errors.Is(cause, phases.ErrReexec) && !s.terminated.Load():
 		return s.reexec()
-	case errors.Is(cause, phases.ErrStop), errors.Is(cause, errTerminated):
+	case errors.Is(cause, phases.ErrStop), s.terminated.Load():
 		return s.shutdown(cause)
 	}
 	return cause
@@ -161,20 +163,19 @@ func (s *supervisor) shutdown(cause error) error {
 	s.notify.Stopping()
 	defer s.server.Close()
 	ctx := context.Background() // the one that ended is the reason to be here
-	restarting, err := systemd.Restarting(ctx)
+	asking, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	stopping, err := systemd.Stopping(asking)
 	if err != nil {
 		s.log.Warn("taking this for a stop, not a restart", "err", err)
 	}
-	if restarting {
-		s.log.Info("restarting: the application goes on running")
+	if !stopping {
+		s.log.Info("to be started again: the application goes on running")
 		return nil
 	}
 	s.log.Info("stopping the application", "because", cause)
 	s.notify.Status("stopping the application")
-	if err := s.appliance.StopStack(ctx); err != nil {
-		return err
-	}
-	return s.sys.Remove(api.SocketPath)
+	return errors.Join(s.appliance.StopStack(ctx), s.sys.Remove(api.SocketPath))
 }
 
 func (s *supervisor) reboot() error {

@@ -29,7 +29,10 @@ func (a *app) watchStatus(ctx context.Context) error {
 	go a.awaitChanges(ctx, changed)
 	for {
 		status, err := a.status(ctx)
-		if err != nil && ctx.Err() == nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		view.show(status)

@@ -52,6 +52,8 @@ type Failure struct {
 	Last    time.Time `json:"last_seen"`
 	Tries   int       `json:"tries"`
 	ToDo    string    `json:"what_to_do"`
+	// NextTry is when it is tried again without a person, because the cause may pass by itself.
+	NextTry *time.Time `json:"next_try,omitempty"`
 }
 
 // EnvInfo names the active environment without telling what is in it.

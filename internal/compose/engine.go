@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/docker/cli/cli/command"
@@ -132,12 +133,16 @@ func describe(req *http.Request) string {
 	return req.Method + " " + path
 }
 
-// redirectSDKLog sends what the SDK logs through its global logger to ours.
+// redirected guards the SDK's logger, which the whole process shares as the SDK does.
+var redirected sync.Once
+
+// redirectSDKLog sends what the SDK logs through its global logger to ours: that of the engine opened first.
 func redirectSDKLog(log *slog.Logger) {
-	logrus.SetOutput(io.Discard)
-	logrus.SetLevel(logrus.WarnLevel)
-	logrus.StandardLogger().ReplaceHooks(logrus.LevelHooks{})
-	logrus.AddHook(sdkLog{log})
+	redirected.Do(func() {
+		logrus.SetOutput(io.Discard)
+		logrus.SetLevel(logrus.WarnLevel)
+		logrus.AddHook(sdkLog{log})
+	})
 }
 
 type sdkLog struct{ log *slog.Logger }

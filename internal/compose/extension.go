@@ -14,7 +14,8 @@ type Extension struct {
 	Routes           []Route  `json:"routes"`
 	StartTimeout     Duration `json:"start_timeout"`     // how long a start may take until all is healthy; default 5m
 	UnhealthyTimeout Duration `json:"unhealthy_timeout"` // how long it may be out of health before the appliance fails; default 2m
-	StopTimeout      Duration `json:"stop_timeout"`      // how long a container may take to stop before it is killed; default 20s
+	StopTimeout      Duration `json:"stop_timeout"`      // how long a container may take to stop before it is killed; 0: its own stop_grace_period
+	OneShots         []string `json:"oneshots"`          // services that must end with status 0, where no depends_on tells so
 }
 
 // Route says which service answers the outside, and where it tells of its health.
@@ -57,7 +58,7 @@ func (p *Port) UnmarshalJSON(data []byte) error {
 
 // defaults are what a project without the extension gets.
 func defaults() Extension {
-	return Extension{StartTimeout: Duration(5 * time.Minute), UnhealthyTimeout: Duration(2 * time.Minute), StopTimeout: Duration(DefaultStopLimit)}
+	return Extension{StartTimeout: Duration(5 * time.Minute), UnhealthyTimeout: Duration(2 * time.Minute)}
 }
 
 func parseExtension(section any, services func(string) bool) (Extension, error) {
@@ -80,6 +81,11 @@ func parseExtension(section any, services func(string) bool) (Extension, error) 
 		}
 		if route.Port == 0 {
 			return ext, fmt.Errorf("x-appliance.routes.%d.port: missing", i)
+		}
+	}
+	for i, name := range ext.OneShots {
+		if !services(name) {
+			return ext, fmt.Errorf("x-appliance.oneshots.%d: there is no service %q", i, name)
 		}
 	}
 	return ext, nil

@@ -62,7 +62,7 @@ func (e *Engine) Build(ctx context.Context, p *Project, services []string, repor
 	}
 	tail := &tailWriter{}
 	if err := service.Build(ctx, p.project, api.BuildOptions{Services: services, Progress: "plain", Out: tail}); err != nil {
-		return orLost(err, fmt.Errorf("cannot build %v: %w%s", services, err, tail), "mend the Dockerfile or its context; what runs goes on running")
+		return orLost(err, fmt.Errorf("cannot build %v: %w", services, shortened{fmt.Errorf("%w\n%s", err, tail)}), "mend the Dockerfile or its context; what runs goes on running")
 	}
 	return nil
 }

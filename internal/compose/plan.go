@@ -37,8 +37,8 @@ func (e *Engine) Plan(ctx context.Context, p *Project) ([]Change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot plan: %w", err)
 	}
-	dry := &Project{Extension: p.Extension, project: project}
-	if err := e.bringUp(ctx, service, dry, func() bool { return len(seen.list) > 0 }); err != nil {
+	dry := &Project{Extension: p.Extension, project: project, roles: p.roles}
+	if err := e.bringUp(ctx, service, dry, upOptions(dry)); err != nil {
 		return nil, fmt.Errorf("cannot plan: %w", err)
 	}
 	for i := range seen.list {

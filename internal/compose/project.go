@@ -26,6 +26,7 @@ var ErrNoFile = errors.New("there is no compose file")
 type Project struct {
 	Extension
 	project *types.Project
+	roles   map[string]role
 }
 
 // Load reads the project in dir, its variables replaced by vars (and by a .env file beside it, which vars win over). It
@@ -55,8 +56,10 @@ func Load(ctx context.Context, dir string, vars map[string]string) (*Project, er
 	if err != nil {
 		return nil, explainLoad(files, err)
 	}
-	label(project)
-	return &Project{Extension: ext, project: project.WithoutUnnecessaryResources()}, nil
+	label(project, ext)
+	pullOnce(project)
+	project = project.WithoutUnnecessaryResources()
+	return &Project{Extension: ext, project: project, roles: roles(project, ext)}, nil
 }
 
 // composeFiles finds the file of the project and its override, in dir alone: the SDK would go up to "/".
@@ -81,7 +84,7 @@ func composeFiles(dir string) ([]string, error) {
 }
 
 // label marks the services as the SDK expects to find their containers again.
-func label(project *types.Project) {
+func label(project *types.Project, ext Extension) {
 	for name, service := range project.Services {
 		service.CustomLabels = map[string]string{
 			api.ProjectLabel:     project.Name,
@@ -91,7 +94,21 @@ func label(project *types.Project) {
 			api.ConfigFilesLabel: strings.Join(project.ComposeFiles, ","),
 			api.OneoffLabel:      "False",
 		}
+		if slices.Contains(ext.OneShots, name) {
+			service.CustomLabels[oneShotLabel] = "True"
+		}
 		project.Services[name] = service
+	}
+}
+
+// pullOnce makes the pull policies that ask the registry again and again ("always", "daily", …) ask it only for an image
+// that is missing: a start must not need the registry, and bring no other images than those that were prepared for it.
+func pullOnce(project *types.Project) {
+	for name, service := range project.Services {
+		if policy, _, _ := service.GetPullPolicy(); policy == types.PullPolicyAlways || policy == types.PullPolicyRefresh {
+			service.PullPolicy = types.PullPolicyMissing
+			project.Services[name] = service
+		}
 	}
 }
 
@@ -107,8 +124,21 @@ func (p *Project) StartLimit() time.Duration { return time.Duration(p.StartTimeo
 // UnhealthyLimit is how long the project may be out of health before that is a failure.
 func (p *Project) UnhealthyLimit() time.Duration { return time.Duration(p.UnhealthyTimeout) }
 
-// StopLimit is how long a container may take to stop.
-func (p *Project) StopLimit() time.Duration { return time.Duration(p.StopTimeout) }
+// StopLimit is the longest that one container may take to stop.
+func (p *Project) StopLimit() time.Duration {
+	limit := time.Duration(p.StopTimeout)
+	for _, service := range p.project.Services {
+		grace := engineStopLimit
+		if service.StopGracePeriod != nil {
+			grace = time.Duration(*service.StopGracePeriod)
+		}
+		limit = max(limit, grace)
+	}
+	return limit
+}
+
+// engineStopLimit is the engine's own for a container that does not say: 10 seconds.
+const engineStopLimit = 10 * time.Second
 
 // URLs lists where the routes' services are published on the host, as far as they are.
 func (p *Project) URLs() []string {

@@ -40,6 +40,7 @@ type ContainerInfo struct {
 	Restarts int        `json:"restarts"`
 	Started  time.Time  `json:"started"`
 	Address  netip.Addr `json:"address,omitzero"`
+	OnHost   bool       `json:"on_host,omitempty"` // it has the host's network (network_mode: host), and so no address
 }
 
 // settle is how long a container that has been restarted must stay up before it is believed again: a crash loop shows
@@ -55,20 +56,20 @@ func (e *Engine) Services(ctx context.Context, p *Project) ([]Service, error) {
 	services := make([]Service, 0, len(p.project.Services))
 	for _, name := range p.ServiceNames() {
 		service := Service{Name: name, Containers: found[name]}
-		service.judge(p.project.Services[name], e.cfg.System.Now())
+		service.judge(p.project.Services[name], p.roles[name], e.cfg.System.Now())
 		services = append(services, service)
 	}
 	return services, nil
 }
 
 // judge says whether the service is as it should be, by health and not by time passed.
-func (s *Service) judge(spec types.ServiceConfig, now time.Time) {
+func (s *Service) judge(spec types.ServiceConfig, role role, now time.Time) {
 	if len(s.Containers) < spec.GetScale() {
 		s.Why = "it has no container"
 		return
 	}
 	for _, c := range s.Containers {
-		s.Why, s.Hopeless = c.trouble(spec, now)
+		s.Why, s.Hopeless = c.trouble(role, restartPolicy(spec), now)
 		if s.Why != "" {
 			return
 		}
@@ -77,32 +78,64 @@ func (s *Service) judge(spec types.ServiceConfig, now time.Time) {
 }
 
 // trouble says what keeps the container from being ready, and whether it will stay so: no restart is coming.
-func (c ContainerInfo) trouble(spec types.ServiceConfig, now time.Time) (why string, hopeless bool) {
-	restarts := spec.Restart != "" && spec.Restart != types.RestartPolicyNo
+func (c ContainerInfo) trouble(role role, policy container.RestartPolicy, now time.Time) (why string, hopeless bool) {
+	age := now.Sub(c.Started) // negative where the clock was set back
 	switch {
-	case c.State == "exited" && c.ExitCode == 0 && !restarts:
+	case c.State == "exited" && c.ExitCode == 0 && role.mayEnd(policy):
 		return "", false // a one-shot that has done its work
 	case c.State == "exited" || c.State == "dead":
-		return fmt.Sprintf("it ended with status %d", c.ExitCode), !restarts
+		return fmt.Sprintf("it ended with status %d", c.ExitCode), !c.restarts(policy)
 	case c.State != "running":
 		return "it is " + c.State, false
+	case role.oneShot:
+		return "it has not ended yet", false
 	case c.Health == string(container.Unhealthy):
 		return "its health check fails", false
 	case c.Health == string(container.Starting):
 		return "its health check has not passed yet", false
-	case c.Restarts > 0 && now.Sub(c.Started) < settle:
+	case c.Restarts > 0 && age >= 0 && age < settle:
 		return fmt.Sprintf("it has just been restarted (%d times)", c.Restarts), false
 	}
 	return "", false
 }
 
-// containers inspects the project's containers, by service. One that goes away meanwhile is left out.
+// mayEnd says whether an end with status 0 is all that is wanted of the service.
+func (r role) mayEnd(policy container.RestartPolicy) bool {
+	return r.oneShot || !r.stays && (policy.IsNone() || policy.IsOnFailure())
+}
+
+// restarts says whether the engine will start the container again that has ended.
+func (c ContainerInfo) restarts(policy container.RestartPolicy) bool {
+	if policy.IsOnFailure() {
+		return c.ExitCode != 0 && (policy.MaximumRetryCount == 0 || c.Restarts < policy.MaximumRetryCount)
+	}
+	return !policy.IsNone()
+}
+
+// containers describes the project's containers, by service.
 func (e *Engine) containers(ctx context.Context, project string) (map[string][]ContainerInfo, error) {
+	list, err := e.inspectAll(ctx, project)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string][]ContainerInfo{}
+	for _, c := range list {
+		name := c.Config.Labels[api.ServiceLabel]
+		found[name] = append(found[name], describeContainer(c))
+	}
+	for _, list := range found {
+		slices.SortFunc(list, func(a, b ContainerInfo) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return found, nil
+}
+
+// inspectAll inspects the containers of the project's services. One that goes away meanwhile is left out.
+func (e *Engine) inspectAll(ctx context.Context, project string) ([]container.InspectResponse, error) {
 	list, err := e.client.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: projectFilter(project)})
 	if err != nil {
 		return nil, lost(fmt.Errorf("cannot list the containers of %s: %w", project, err))
 	}
-	found := map[string][]ContainerInfo{}
+	var found []container.InspectResponse
 	for _, summary := range list.Items {
 		if summary.Labels[api.OneoffLabel] == "True" || summary.Labels[api.HookLabel] != "" {
 			continue
@@ -114,11 +147,9 @@ func (e *Engine) containers(ctx context.Context, project string) (map[string][]C
 		if err != nil {
 			return nil, lost(fmt.Errorf("cannot inspect container %s: %w", summary.ID[:12], err))
 		}
-		name := summary.Labels[api.ServiceLabel]
-		found[name] = append(found[name], describeContainer(inspect.Container))
-	}
-	for _, list := range found {
-		slices.SortFunc(list, func(a, b ContainerInfo) int { return strings.Compare(a.Name, b.Name) })
+		if inspect.Container.Config != nil {
+			found = append(found, inspect.Container)
+		}
 	}
 	return found, nil
 }
@@ -132,6 +163,7 @@ func describeContainer(c container.InspectResponse) ContainerInfo {
 	if c.Config != nil {
 		info.Image = c.Config.Image
 	}
+	info.OnHost = c.HostConfig != nil && c.HostConfig.NetworkMode.IsHost()
 	if c.State != nil {
 		info.State, info.ExitCode = string(c.State.Status), c.State.ExitCode
 		info.Started, _ = time.Parse(time.RFC3339Nano, c.State.StartedAt)
@@ -162,9 +194,13 @@ func (e *Engine) Probe(ctx context.Context, route Route, services []Service) err
 		return fmt.Errorf("%w: service %s has no container", ErrNotAnswering, route.Service)
 	}
 	for _, c := range services[i].Containers {
-		host := "127.0.0.1" // network_mode: host
-		if c.Address.IsValid() {
-			host = c.Address.String()
+		host := c.Address.String()
+		switch {
+		case c.Address.IsValid():
+		case c.OnHost && c.State == "running":
+			host = "127.0.0.1"
+		default: // whoever has that port of the host would answer for it
+			return fmt.Errorf("%w: container %s of service %s has no address", ErrNotAnswering, c.Name, route.Service)
 		}
 		url := "http://" + net.JoinHostPort(host, strconv.Itoa(int(route.Port))) + "/" + strings.TrimPrefix(route.Health, "/")
 		if err := probe(ctx, url); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/moby/moby/client"
 )
@@ -45,9 +46,14 @@ func (e *Engine) StalePorts(ctx context.Context, p *Project) ([]string, error) {
 	return stale, nil
 }
 
-// proxiedPorts finds the ports of the engine's proxy processes by their command lines, below proc.
+// proxiedPorts finds the ports of the engine's proxy processes by their command lines, below proc. Those of another
+// engine, in a network namespace of its own or below a container, hold nothing here.
 func proxiedPorts(proc string) map[string]bool {
 	ports := map[string]bool{}
+	ours, err := os.Readlink(filepath.Join(proc, "self/ns/net"))
+	if err != nil {
+		return ports
+	}
 	files, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "cmdline"))
 	if err != nil {
 		return ports
@@ -61,9 +67,29 @@ func proxiedPorts(proc string) map[string]bool {
 		if filepath.Base(string(argv[0])) != "docker-proxy" {
 			continue
 		}
-		ports[after(argv, "-host-port")+"/"+after(argv, "-proto")] = true
+		if net, err := os.Readlink(filepath.Join(filepath.Dir(file), "ns/net")); err != nil || net != ours {
+			continue
+		}
+		if parentName(proc, filepath.Dir(file)) == "dockerd" {
+			ports[after(argv, "-host-port")+"/"+after(argv, "-proto")] = true
+		}
 	}
 	return ports
+}
+
+// parentName is the name of the parent of the process whose directory is dir; "" when one of them has ended.
+func parentName(proc, dir string) string {
+	status, err := os.ReadFile(filepath.Join(dir, "status"))
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(status), "\nPPid:")
+	pid, _, _ := strings.Cut(rest, "\n")
+	name, err := os.ReadFile(filepath.Join(proc, strings.TrimSpace(pid), "comm"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(name))
 }
 
 // after returns the argument behind a flag.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/looplab/fsm"
@@ -60,7 +61,7 @@ type Config struct {
 	Store    *Store
 	Now      func() time.Time
 	Log      *slog.Logger
-	OnChange func(Record) // called after a record is on disk (or known not to be); must not block
+	OnChange func(Record) // called for one state after the other, once the record is on disk (or known not to be) and Record answers it
 }
 
 // Machine is a running table. Its methods are safe for concurrent use.
@@ -68,9 +69,9 @@ type Machine struct {
 	cfg Config
 	fsm *fsm.FSM
 
-	mu      sync.Mutex
-	rec     Record
-	unsaved error // why rec is only in memory
+	mu      sync.Mutex             // one change at a time; held while the disk takes its time
+	rec     atomic.Pointer[Record] // as it was saved last, or is held in memory; never changed in place
+	unsaved error                  // why rec is only in memory; only Run reads and writes it
 }
 
 // New returns a machine that continues from what its store holds.
@@ -80,7 +81,7 @@ func New(cfg Config) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.rec = rec
+	m.rec.Store(&rec)
 	return m, nil
 }
 
@@ -96,18 +97,14 @@ func newFSM(cfg Config) *fsm.FSM {
 	return fsm.NewFSM(string(cfg.Initial), events, nil)
 }
 
-// Record returns a copy of the present record.
-func (m *Machine) Record() Record {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.rec.clone()
-}
+// Record returns a copy of the present record. It never waits, neither for a disk nor for OnChange.
+func (m *Machine) Record() Record { return m.rec.Load().clone() }
 
 // Update changes the record durably.
 func (m *Machine) Update(change func(*Record)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := m.rec.clone()
+	next := m.Record()
 	change(&next)
 	return m.saveLocked(next)
 }
@@ -155,26 +152,31 @@ func (m *Machine) enter(event Event, failure *Failure) error {
 	if err := m.fsm.Event(context.Background(), string(event)); err != nil && !errors.As(err, &fsm.NoTransitionError{}) {
 		return fmt.Errorf("cannot leave state %s: %w", m.fsm.Current(), err)
 	}
-	to := State(m.fsm.Current())
+	m.cfg.OnChange(m.persist(from, State(m.fsm.Current()), event, failure))
+	return nil
+}
+
+// persist makes the record of the new state and saves it.
+func (m *Machine) persist(from, to State, event Event, failure *Failure) Record {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := m.rec.clone()
+	last := m.Record()
+	next := last.clone()
 	if from != m.cfg.Initial && to != m.cfg.Initial { // the state came to a result: it got through, or its failure is on record
 		delete(next.Attempts, from)
 	}
 	next.State, next.Since, next.On = to, m.cfg.Now(), event
 	if failure != nil {
-		next.Failure = failure.after(m.rec.Failure)
+		next.Failure = failure.after(last.Failure)
 	}
 	if phase, ok := m.cfg.Phases[to]; ok && !phase.Rests {
 		next.Attempts[to]++
 	}
 	if m.unsaved = m.saveLocked(next); m.unsaved != nil {
 		m.cfg.Log.Error("cannot save state; holding it in memory", "state", to, "err", m.unsaved)
-		m.rec = next
+		m.rec.Store(&next)
 	}
-	m.cfg.OnChange(m.rec.clone())
-	return nil
+	return next.clone()
 }
 
 // visit runs the phase of the present state, unless it has been tried too often.
@@ -187,8 +189,8 @@ func (m *Machine) visit(ctx context.Context) (Event, error) {
 	if phase.Rests {
 		return phase.Run(ctx)
 	}
-	if err := m.notSaved(); err != nil {
-		return "", remedy.With(fmt.Errorf("cannot save state %s: %w", rec.State, err),
+	if m.unsaved != nil {
+		return "", remedy.With(fmt.Errorf("cannot save state %s: %w", rec.State, m.unsaved),
 			"make the file system of "+m.cfg.Store.Dir()+" writable and free space on it")
 	}
 	if tries := rec.Attempts[rec.State]; tries > m.cfg.Attempts {
@@ -196,12 +198,6 @@ func (m *Machine) visit(ctx context.Context) (Event, error) {
 			rec.State, tries-1), "look in the journal for what ended it (`journalctl -u appliance -b -1`)")
 	}
 	return phase.Run(ctx)
-}
-
-func (m *Machine) notSaved() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.unsaved
 }
 
 // refund gives the attempt of a state that was stopped from outside back.
@@ -216,13 +212,13 @@ func (m *Machine) saveLocked(next Record) error {
 	if err := m.cfg.Store.Save(&next); err != nil {
 		return err
 	}
-	m.rec = next
+	m.rec.Store(&next)
 	return nil
 }
 
 func (m *Machine) describe(err error) *Failure {
 	now := m.cfg.Now()
-	f := &Failure{State: State(m.fsm.Current()), Cause: err.Error(), Remedy: remedy.Of(err), First: now, Last: now, Tries: 1}
+	f := &Failure{State: State(m.fsm.Current()), Cause: err.Error(), Remedy: remedy.Of(err), MayPass: remedy.MayPass(err), First: now, Last: now, Tries: 1}
 	var step *StepError
 	if errors.As(err, &step) {
 		f.Step = step.Step

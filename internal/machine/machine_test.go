@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -335,6 +336,67 @@ func TestUpdateIsDurableOrNothing(t *testing.T) {
 	}
 	if inMemory != 1 || onDisk != 1 {
 		t.Errorf("memory says %d, disk says %d; want the last that was saved", inMemory, onDisk)
+	}
+}
+
+// Who asks how it is going, the watchdog above all, must not wait for a disk that stalls, nor for whoever is told.
+func TestTheRecordIsAnsweredWhile(t *testing.T) {
+	for _, at := range []string{"a save stalls", "OnChange blocks"} {
+		t.Run(at, func(t *testing.T) {
+			h := newTestHost(t)
+			reached, release := make(chan struct{}), make(chan struct{})
+			var once sync.Once
+			stall := func() { once.Do(func() { close(reached); <-release }) }
+			m, _ := h.process(nil)
+			want := State("")
+			if at == "a save stalls" {
+				h.deny = func(system.Effect) error { stall(); return nil }
+			} else {
+				m.cfg.OnChange = func(Record) { stall() }
+				want = "prepare"
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { _, err := m.Run(ctx); ended <- err }()
+			<-reached
+			answer := make(chan Record, 1)
+			go func() { answer <- m.Record() }()
+			select {
+			case rec := <-answer:
+				if rec.State != want {
+					t.Errorf("the state is %q, want %q", rec.State, want)
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("no answer")
+			}
+			stop()
+			close(release)
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestOnChangeMayUpdate(t *testing.T) {
+	h := newTestHost(t)
+	m, _ := h.process(nil)
+	ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	m.cfg.OnChange = func(rec Record) {
+		if err := m.Update(func(rec *Record) { _ = rec.Put("seen", rec.State) }); err != nil || m.Record().State != rec.State {
+			t.Errorf("told of %s, and the record says %s, %v", rec.State, m.Record().State, err)
+		}
+		if rec.State == "idle" {
+			stop()
+		}
+	}
+	if _, err := m.Run(ctx); err != nil {
+		t.Error(err)
+	}
+	var seen State
+	if _, err := h.load().Get("seen", &seen); seen != "idle" || err != nil {
+		t.Errorf("the last update was in %s, %v", seen, err)
 	}
 }
 

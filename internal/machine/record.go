@@ -28,6 +28,8 @@ type Failure struct {
 	First  time.Time `json:"first_seen"`
 	Last   time.Time `json:"last_seen"`
 	Tries  int       `json:"tries"`
+	// MayPass says that the cause may pass by itself (remedy.MayPass).
+	MayPass bool `json:"may_pass,omitempty"`
 }
 
 // after counts f on from the failure before it, if that is the same one.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"math"
 	"path/filepath"
 
 	"appliance/internal/system"
@@ -46,6 +47,15 @@ type slotFile struct {
 
 const format = "appliance-record"
 
+// outbid is the sequence number of a newer program's record, else 0. Its checksum may be another one, so that a number
+// no machine gets to must not leave us without a next one.
+func (f slotFile) outbid() uint64 {
+	if f.Format != format || f.Version < Version || f.Sequence > math.MaxInt64 {
+		return 0
+	}
+	return f.Sequence
+}
+
 func (s *Store) slot(seq uint64) string {
 	return filepath.Join(s.dir, fmt.Sprintf("record.%d.json", seq%2))
 }
@@ -55,9 +65,11 @@ func (s *Store) slot(seq uint64) string {
 // a record that we may not read is an error.
 func (s *Store) Load() (Record, error) {
 	var best Record
+	var newest uint64 // of those we can read
 	s.seq = 0
 	for slot := range uint64(2) {
 		rec, seq, err := s.read(s.slot(slot))
+		s.seq = max(s.seq, seq)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -68,13 +80,15 @@ func (s *Store) Load() (Record, error) {
 			s.log.Warn("a generation of the state record is damaged; going on from the other one", "file", s.slot(slot), "err", err)
 			continue
 		}
-		if seq > s.seq {
-			best, s.seq = rec, seq
+		if seq > newest {
+			best, newest = rec, seq
 		}
 	}
 	return best.clone(), nil
 }
 
+// read answers the record at path and its sequence number. Of a newer program's record it answers the number, which has
+// to be outbid, and an error.
 func (s *Store) read(path string) (Record, uint64, error) {
 	data, err := s.sys.ReadFile(path)
 	if err != nil {
@@ -85,7 +99,7 @@ func (s *Store) read(path string) (Record, uint64, error) {
 		return Record{}, 0, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	if file.Format != format || file.Version != Version {
-		return Record{}, 0, fmt.Errorf("cannot read %s: it holds %s version %d, this program reads version %d", path, file.Format, file.Version, Version)
+		return Record{}, file.outbid(), fmt.Errorf("cannot read %s: it holds %s version %d, this program reads version %d", path, file.Format, file.Version, Version)
 	}
 	if sum := checksum(file.Sequence, file.Record); sum != file.Checksum {
 		return Record{}, 0, fmt.Errorf("cannot read %s: its checksum is %s, not %s", path, sum, file.Checksum)

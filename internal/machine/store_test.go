@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -209,6 +210,41 @@ func TestNewerVersionFallsBack(t *testing.T) {
 	h.save(Record{State: "older"})
 	if got := h.load().State; got != "older" {
 		t.Errorf("after the older program has saved, Load answers %q", got)
+	}
+}
+
+// A newer program has written both slots, and the older one runs in between.
+func TestWhatANewerVersionLeftIsOutbid(t *testing.T) {
+	h := newTestHost(t)
+	newer := func(data []byte) []byte {
+		return []byte(strings.Replace(string(data), `"version":1`, `"version":2`, 1))
+	}
+	left := [2][]byte{newer(seal(t, 8, `{"state":"eight"}`)), newer(seal(t, 9, `{"state":"nine"}`))}
+	h.writeSlot(0, left[0])
+	h.writeSlot(1, left[1])
+	if rec := h.load(); rec.State != "" || h.warnings() != 2 {
+		t.Errorf("with %d warnings it reads %+v", h.warnings(), rec)
+	}
+	for i, state := range []State{"first", "second"} {
+		h.save(Record{State: state})
+		if got := h.load().State; got != state {
+			t.Errorf("saved %q, read %q", state, got)
+		}
+		var slots [2]slotFile
+		for n := range slots {
+			if err := json.Unmarshal(h.readSlot(n), &slots[n]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if own := slots[i]; own.Version != Version || own.Sequence <= 9 || own.Sequence <= slots[1-i].Sequence {
+			t.Errorf("after the upgrade what %s saved would not count: the slots have the versions and numbers %d.%d and %d.%d", state,
+				slots[0].Version, slots[0].Sequence, slots[1].Version, slots[1].Sequence)
+		}
+	}
+	h.writeSlot(0, newer(seal(t, math.MaxUint64, `{}`)))
+	h.save(Record{State: "third"})
+	if got := h.load().State; got != "third" {
+		t.Errorf("over a number that has none after it %q is read", got)
 	}
 }
 

@@ -28,3 +28,22 @@ func Of(err error) string {
 	}
 	return ""
 }
+
+type passing struct{ error }
+
+func (p passing) Unwrap() error { return p.error }
+
+// Passing returns err marked as one whose cause may pass by itself: an engine or a registry that does not answer, a full
+// disk. Whoever waits for a person may try again meanwhile. A nil error stays nil.
+func Passing(err error) error {
+	if err == nil {
+		return nil
+	}
+	return passing{err}
+}
+
+// MayPass says whether err, or an error it wraps, is marked so.
+func MayPass(err error) bool {
+	var p passing
+	return errors.As(err, &p)
+}

@@ -173,7 +173,7 @@ func (q *qemu) args() []string {
 		"-netdev", "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:" + strconv.Itoa(q.port) + "-10.0.2.15:5000",
 		"-device", "virtio-net-pci,netdev=net",
 		"-kernel", q.base.kernel(), "-initrd", q.base.initrd(),
-		"-append", "root=/dev/vda rw console=ttyS0 mitigations=off systemd.show_status=1",
+		"-append", "root=/dev/vda rw console=ttyS0 mitigations=off systemd.show_status=0",
 	}
 }
 

@@ -95,3 +95,15 @@ func checkHonest(v *VM) {
 		v.t.Error("what was not synced is there: this was no power cut")
 	}
 }
+
+func TestBootVMOnlyWhenAskedFor(t *testing.T) {
+	t.Setenv("APPLIANCE_VM", "")
+	skipped := false
+	t.Run("virtual machine", func(t *testing.T) {
+		defer func() { skipped = t.Skipped() }()
+		BootVM(t, Trixie())
+	})
+	if !skipped {
+		t.Error("BootVM did not skip the test")
+	}
+}

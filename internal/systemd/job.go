@@ -8,46 +8,53 @@ import (
 	"github.com/coreos/go-systemd/v22/dbus"
 )
 
-// Restarting says whether the service manager is about to start our unit again right after this stop: then what the unit
-// keeps running should be left alone. A process outside of a unit is never restarted.
-func Restarting(ctx context.Context) (bool, error) {
+// Stopping says whether the service manager is stopping our unit, and not about to start it again: only then should what
+// the unit keeps running be stopped too. A unit that nobody ordered to stop is started again by its own policy. A process
+// outside of a unit has nobody to start it again.
+func Stopping(ctx context.Context) (bool, error) {
 	if !Managed() {
-		return false, nil
+		return true, nil
 	}
-	conn, err := dbus.NewSystemConnectionContext(ctx)
+	conn, unit, err := ownUnit(ctx)
 	if err != nil {
-		return false, fmt.Errorf("cannot ask systemd for its jobs: %w", err)
+		return true, err
 	}
 	defer conn.Close()
-	unit, err := conn.GetUnitNameByPID(ctx, uint32(os.Getpid()))
-	if err != nil {
-		return false, fmt.Errorf("cannot ask systemd for our unit: %w", err)
-	}
 	jobs, err := conn.ListJobsContext(ctx)
 	if err != nil {
-		return false, fmt.Errorf("cannot ask systemd for its jobs: %w", err)
+		return true, fmt.Errorf("cannot ask systemd for its jobs: %w", err)
 	}
 	for _, job := range jobs {
 		if job.Unit == unit {
-			return job.JobType == "restart" || job.JobType == "try-restart", nil
+			return job.JobType == "stop", nil // "restart" and "try-restart" come back
 		}
 	}
 	return false, nil
 }
 
-// StopOwnUnit asks the service manager to stop the unit this process belongs to; the order to end comes back as SIGTERM.
-func StopOwnUnit(ctx context.Context) error {
-	conn, err := dbus.NewSystemConnectionContext(ctx)
+// stopOwnUnit asks the service manager to stop the unit this process belongs to.
+func stopOwnUnit(ctx context.Context) error {
+	conn, unit, err := ownUnit(ctx)
 	if err != nil {
-		return fmt.Errorf("cannot ask systemd to stop: %w", err)
+		return err
 	}
 	defer conn.Close()
-	unit, err := conn.GetUnitNameByPID(ctx, uint32(os.Getpid()))
-	if err != nil {
-		return fmt.Errorf("cannot ask systemd for our unit: %w", err)
-	}
 	if _, err := conn.StopUnitContext(ctx, unit, "replace", nil); err != nil {
 		return fmt.Errorf("cannot ask systemd to stop %s: %w", unit, err)
 	}
 	return nil
+}
+
+// ownUnit connects to systemd itself, which answers even when the message bus is down already, and finds our unit there.
+func ownUnit(ctx context.Context) (*dbus.Conn, string, error) {
+	conn, err := dbus.NewSystemdConnectionContext(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot reach systemd: %w", err)
+	}
+	unit, err := conn.GetUnitNameByPID(ctx, uint32(os.Getpid()))
+	if err != nil {
+		conn.Close()
+		return nil, "", fmt.Errorf("cannot ask systemd for our unit: %w", err)
+	}
+	return conn, unit, nil
 }

@@ -3,6 +3,7 @@
 package systemd
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -63,5 +64,17 @@ func notify(state string) {
 	_, _ = daemon.SdNotify(false, state) // a service manager that went away is no reason to stop
 }
 
-// Managed says whether a service manager started this process.
-func Managed() bool { return os.Getenv("INVOCATION_ID") != "" && os.Getenv("NOTIFY_SOCKET") != "" }
+// StopUnit asks the service manager to stop the unit of this process, and says whether there is one. The order to end
+// then comes back as SIGTERM.
+func (Notifier) StopUnit(ctx context.Context) (bool, error) {
+	if !Managed() {
+		return false, nil
+	}
+	return true, stopOwnUnit(ctx)
+}
+
+// Managed says whether this process is the one that a service manager started, and not a child of it that inherited its
+// environment.
+func Managed() bool {
+	return os.Getenv("NOTIFY_SOCKET") != "" && os.Getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(os.Getpid())
+}

@@ -136,20 +136,30 @@ func TestWatchdogInterval(t *testing.T) {
 	}
 }
 
-func TestManagedAndRestarting(t *testing.T) {
+func TestManagedAndStopping(t *testing.T) {
+	own := strconv.Itoa(os.Getpid())
 	for _, test := range []struct {
-		invocation, socket string
-		want               bool
-	}{{"", "", false}, {"a1b2", "", false}, {"", "/run/systemd/notify", false}, {"a1b2", "/run/systemd/notify", true}} {
-		t.Setenv("INVOCATION_ID", test.invocation)
+		name, pid, socket string
+		want              bool
+	}{
+		{"from a shell", "", "", false},
+		{"no notify socket", own, "", false},
+		{"a child of a service", "1", "/run/systemd/notify", false},
+		{"a service", own, "/run/systemd/notify", true},
+	} {
+		t.Setenv("SYSTEMD_EXEC_PID", test.pid)
 		t.Setenv("NOTIFY_SOCKET", test.socket)
 		if got := Managed(); got != test.want {
-			t.Errorf("with INVOCATION_ID %q and NOTIFY_SOCKET %q it is %v", test.invocation, test.socket, got)
+			t.Errorf("%s: managed is %v", test.name, got)
 		}
-		if !test.want {
-			if restarting, err := Restarting(t.Context()); restarting || err != nil {
-				t.Errorf("a process outside of a unit is restarting: %v, %v", restarting, err)
-			}
+		if test.want {
+			continue
+		}
+		if stopping, err := Stopping(t.Context()); !stopping || err != nil {
+			t.Errorf("%s: nobody would start it again, but stopping is %v, %v", test.name, stopping, err)
+		}
+		if managed, err := (Notifier{}).StopUnit(t.Context()); managed || err != nil {
+			t.Errorf("%s: StopUnit answers %v, %v", test.name, managed, err)
 		}
 	}
 }

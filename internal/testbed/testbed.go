@@ -56,7 +56,7 @@ func New(tb testing.TB, binary string) *Host {
 const Compose = `x-appliance:
   routes: [{service: web, port: 8080, health: /healthz}]
   start_timeout: 60s
-  unhealthy_timeout: 5s
+  unhealthy_timeout: 10s
   stop_timeout: 5s
 x-health: &health {interval: 200ms, timeout: 5s, retries: 5, start_period: 10s}
 services:

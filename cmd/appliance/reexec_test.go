@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"appliance/internal/api"
+	"appliance/internal/remedy"
+	"appliance/internal/system"
+)
+
+func TestABinaryThatDoesNotRunMustNotTakeOurPlace(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, text, err string }{
+		{"works", "#!/bin/sh\n[ \"$*\" = version ]\n", ""},
+		{"cut short", "\x7fELF", "exec format error"},
+		{"for another libc", "#!/nowhere/ld.so\n", "no such file or directory"},
+		{"crashes", "#!/bin/sh\necho broken >&2\nexit 2\n", "exit status 2: broken"},
+		{"hangs", "#!/bin/sh\nexec sleep 60\n", "deadline exceeded"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			exe := filepath.Join(t.TempDir(), "appliance")
+			if err := os.WriteFile(exe, []byte(test.text), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			err := tryBinary(t.Context(), system.New(system.Config{}), exe)
+			if test.err == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.err) || !strings.Contains(remedy.Of(err), exe+" version") {
+				t.Errorf("it says %v (%s)", err, remedy.Of(err))
+			}
+		})
+	}
+}
+
+func TestOurOwnBinaryRuns(t *testing.T) {
+	t.Setenv(asProgram, "1")
+	if err := checkBinary(t.Context(), system.New(system.Config{})); err != nil {
+		t.Error(err)
+	}
+}
+
+// Reloads that are asked for while the process is replaced must not end it.
+func TestReloadsDuringAReplacement(t *testing.T) {
+	t.Parallel()
+	sys := system.New(system.Config{Root: t.TempDir()})
+	if err := sys.WriteFile("/app/env.yml", []byte("#cloud-config\nappliance:\n  domain: box.example.org\n  standby: true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), self, "--root", sys.Root(), "run")
+	cmd.Env = append(os.Environ(), asProgram+"=1", "DOCKER_HOST=unix://"+sys.Root()+"/no-engine.sock")
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	client := api.NewClient(sys)
+	next := func(after time.Time) (at time.Time) { // waits for a supervisor that began after that
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) { // a poll with a deadline
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			status, err := client.Status(ctx)
+			cancel()
+			if err == nil && status.Supervisor.Started.After(after) {
+				return status.Supervisor.Started
+			}
+			select {
+			case err := <-ended:
+				t.Fatalf("the supervisor has ended: %v\n%s", err, &log)
+			default:
+			}
+		}
+		t.Fatal("no supervisor answers")
+		return at
+	}
+	at := next(time.Time{})
+	hammer := time.NewTicker(time.Millisecond)
+	defer hammer.Stop()
+	go func() {
+		for range hammer.C {
+			_ = cmd.Process.Signal(syscall.SIGHUP)
+		}
+	}()
+	for range 10 {
+		if _, err := client.Post(t.Context(), "reexec"); err != nil {
+			t.Fatal(err)
+		}
+		at = next(at)
+	}
+}

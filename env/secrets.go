@@ -1,0 +1,64 @@
+package env
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// shortestSecret is how long a text must be to be taken for a secret: shorter ones stand in other words too.
+const shortestSecret = 6 // bytes
+
+// secretWords in a key below ecs, where no schema tells, make its value a secret.
+var secretWords = []string{"pass", "secret", "token", "key", "credential", "dsn", "settings", "encrypt", "sign", "auth"}
+
+// Secrets lists the texts of the document that must not be shown: those of keys that the schema marks x-secret, and below
+// every other key than appliance those whose name says so. Of a text of several lines each is a secret of its own.
+func (d *Document) Secrets() []string {
+	r, err := loadRules()
+	if err != nil {
+		return nil // a schema that does not load lets no document pass
+	}
+	var found []string
+	collect(d.top, nil, func(place []string, v *value) {
+		_, secret := r.written.at(place)
+		if place[0] != "appliance" { // the schema calls everything there secret, to be sure; hiding all of it would tell nothing
+			secret = secretByName(place[1:])
+		}
+		if !secret {
+			return
+		}
+		for line := range strings.Lines(v.text) {
+			if line = strip(line); len(line) >= shortestSecret {
+				found = append(found, line)
+			}
+		}
+	})
+	slices.SortFunc(found, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	return slices.Compact(found) // the longest first: it may hold a shorter one
+}
+
+func secretByName(place []string) bool {
+	return slices.ContainsFunc(place, func(part string) bool {
+		part = strings.ToLower(part)
+		return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(part, word) })
+	})
+}
+
+// collect hands every scalar that is text, with the place it stands at, to seen.
+func collect(v *value, place []string, seen func(place []string, v *value)) {
+	switch v.kind {
+	case text:
+		if len(place) > 0 {
+			seen(place, v)
+		}
+	case mapping:
+		for i, key := range v.keys {
+			collect(v.items[i], append(slices.Clip(place), key.text), seen)
+		}
+	case list:
+		for _, item := range v.items {
+			collect(item, append(slices.Clip(place), ""), seen)
+		}
+	}
+}
