@@ -31,13 +31,15 @@ type Manager interface {
 
 // Config is what a supervisor is made of.
 type Config struct {
-	System     *system.System
-	Engine     *compose.Engine
-	Manager    Manager
-	Log        *slog.Logger
-	Version    string
-	UseDefault bool          // without any environment, take the embedded one
-	EngineWait time.Duration // for an engine that comes up after us; 0 asks once
+	System  *system.System
+	Engine  *compose.Engine
+	Manager Manager
+	Log     *slog.Logger
+	Version string
+	// Replaceable says, by an error, why the program on disk could not take the place of this one. Nil asks nobody.
+	Replaceable func(ctx context.Context) error
+	UseDefault  bool          // without any environment, take the embedded one
+	EngineWait  time.Duration // for an engine that comes up after us; 0 asks once
 }
 
 // Reasons for which Run ends; they are the cause of its context.

@@ -52,8 +52,13 @@ func (a *Appliance) answered() {
 	}
 }
 
-// Reexec ends Run so that the process can be replaced in place.
+// Reexec ends Run so that the process can be replaced in place. What cannot take our place does not.
 func (a *Appliance) Reexec() error {
+	if a.cfg.Replaceable != nil {
+		if err := a.cfg.Replaceable(a.ended); err != nil {
+			return err
+		}
+	}
 	a.end(ErrReexec)
 	return nil
 }

@@ -21,7 +21,7 @@ import (
 )
 
 // impatient is the demo application, quick to call itself out of health.
-var impatient = strings.NewReplacer("unhealthy_timeout: 5s", "unhealthy_timeout: 4s", "timeout: 5s, retries: 5", "timeout: 1s, retries: 2").
+var impatient = strings.NewReplacer("unhealthy_timeout: 10s", "unhealthy_timeout: 4s", "timeout: 5s, retries: 5", "timeout: 1s, retries: 2").
 	Replace(testbed.Compose)
 
 // extra is one more service of the demo application.
@@ -151,7 +151,7 @@ func TestStandby(t *testing.T) {
 func TestServiceThatDiesComesBack(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	h.WriteCompose(strings.Replace(testbed.Compose, "unhealthy_timeout: 5s", "unhealthy_timeout: 60s", 1))
+	h.WriteCompose(strings.Replace(testbed.Compose, "unhealthy_timeout: 10s", "unhealthy_timeout: 60s", 1))
 	s := h.Start()
 	s.AwaitWatching(time.Minute)
 	before := ids(h)

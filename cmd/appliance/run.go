@@ -66,7 +66,8 @@ func (a *app) supervise(ctx context.Context, useDefault bool) error {
 	}
 	defer engine.Close()
 	s.appliance, err = phases.NewAppliance(phases.Config{System: s.sys, Engine: engine, Manager: s.notify, Log: s.log,
-		Version: version(), UseDefault: useDefault, EngineWait: a.wait})
+		Version: version(), UseDefault: useDefault, EngineWait: a.wait,
+		Replaceable: func(ctx context.Context) error { return checkBinary(ctx, s.sys) }})
 	if err != nil {
 		return err
 	}

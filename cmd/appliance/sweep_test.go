@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"appliance/internal/testbed"
+	"appliance/storage"
 )
 
 // A sweep takes one walk, counts its effects on the host and the engine, and takes it again once for each of them, with
@@ -109,7 +110,7 @@ func lastLine(text string) string {
 // litter lists temporary files below what the program writes.
 func litter(t *testing.T, root string) (found []string) {
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && strings.HasPrefix(entry.Name(), ".") {
+		if err == nil && strings.HasPrefix(entry.Name(), ".") && entry.Name() != filepath.Base(storage.IDPath) {
 			found = append(found, path)
 		}
 		return err
