@@ -99,6 +99,11 @@ func (a *Appliance) restore(ctx context.Context) <-chan struct{} {
 		close(over)
 		return over
 	}
+	if _, err := a.walk.data().holds(ctx); err != nil { // the application's data is not there
+		a.warn(err.Error())
+		close(over)
+		return over
+	}
 	go func() {
 		defer close(over)
 		err := patiently(ctx, a.walk.engineWait, a.cfg.Engine.Ping)

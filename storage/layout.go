@@ -140,8 +140,8 @@ func (l Layout) linkStands(link Link) (bool, error) {
 		return false, nil
 	}
 	there, err := l.System.Stat(link.Path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // a link that leads nowhere gives way
+	if errors.Is(err, fs.ErrNotExist) { // an operator's own, to what is not mounted
+		return false, remedy.With(taken, fmt.Sprintf("it is a link to %s, where nothing is: mount that, or remove the link", target))
 	}
 	if err != nil {
 		return false, fmt.Errorf("cannot look at %s: %w", link.Path, err)

@@ -169,7 +169,9 @@ func TestObstacles(t *testing.T) {
 			return errors.Join(os.Mkdir(h.System.Path("/app"), 0o755), os.WriteFile(h.System.Path("/app/etc"), []byte("x"), 0o600))
 		}, "cannot link /app/etc to /data/etc: something else is there", "move its content to /data/etc and remove it"},
 		{"an empty directory in place of a link", func(h *host) error { return os.MkdirAll(h.System.Path("/app/etc"), 0o755) }, "", ""},
-		{"a link that leads nowhere", func(h *host) error { return h.linkVault("../nowhere") }, "", ""},
+		{"an operator's link to what is not mounted", func(h *host) error { return h.linkVault("../nowhere") },
+			"cannot link /app/ecs-storage-vault to /data/ecs-storage-vault: something else is there",
+			"it is a link to ../nowhere, where nothing is: mount that, or remove the link"},
 		{"our target as it is called below our root", func(h *host) error { return h.linkVault("/data/ecs-storage-vault") }, "", ""},
 		{"an operator's link to data elsewhere", func(h *host) error {
 			return errors.Join(os.MkdirAll(h.System.Path("/mnt/san/vault"), 0o755), h.linkVault("../mnt/san/vault"))
