@@ -1,9 +1,10 @@
 #!/bin/sh
-# Makes sure that commands are there: debian.sh COMMAND…, each from the Debian package of its name.
+# Makes sure that commands are there: debian.sh COMMAND[=PACKAGE]…, each from the Debian package of its own or the given name.
 set -eu
-for command in "$@"; do
-	command -v "$command" >/dev/null && continue
-	echo "installing $command (Debian package of that name)"
+for wanted in "$@"; do
+	command=${wanted%%=*} package=${wanted#*=}
+	PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null && continue
+	echo "installing $package (Debian) for $command"
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$command" >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >/dev/null
 done

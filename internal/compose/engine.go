@@ -73,7 +73,7 @@ const startEngine = "start the engine (`systemctl start docker`) and look at `jo
 // lost adds the way out to an error that comes of an engine which went away.
 func lost(err error) error {
 	if client.IsErrConnectionFailed(err) {
-		return remedy.With(err, startEngine)
+		return remedy.Passing(remedy.With(err, startEngine))
 	}
 	return err
 }

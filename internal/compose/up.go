@@ -92,7 +92,7 @@ func explainUp(err error) error {
 	case portTaken.MatchString(text):
 		return remedy.With(err, fmt.Sprintf("free the port %s (`ss -ltnp` says who holds it) or publish another one", portTaken.FindStringSubmatch(text)[1]))
 	case strings.Contains(text, "no space left on device"):
-		return remedy.With(err, "free space on the engine's disk (`docker system df`)")
+		return remedy.Passing(remedy.With(err, "free space on the engine's disk (`docker system df`)"))
 	case client.IsErrConnectionFailed(err):
 		return lost(err)
 	case strings.Contains(text, "would lose data"):
