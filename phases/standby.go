@@ -52,7 +52,7 @@ func (a *Appliance) troubled(text string) {
 
 // StopStack stops whatever runs of the application, each container within its own limit.
 func (a *Appliance) StopStack(ctx context.Context) error {
-	names, limit, err := a.walk.stacks(ctx, a.lastGood())
+	names, set, limit, err := a.walk.stacks(ctx, a.lastGood())
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (a *Appliance) StopStack(ctx context.Context) error {
 		// Containers are stopped one after the other where they depend on each other.
 		bounded, cancel := context.WithTimeout(ctx, time.Duration(running)*limit+defaultLimit)
 		a.cfg.Manager.Extend(limit + defaultLimit)
-		err = errors.Join(err, a.cfg.Engine.Stop(bounded, name, 0, func(p compose.Progress) {
+		err = errors.Join(err, a.cfg.Engine.Stop(bounded, name, set, func(p compose.Progress) {
 			a.cfg.Manager.Extend(limit + defaultLimit)
 			a.progressed(p)
 		}))
@@ -80,33 +80,34 @@ func (a *Appliance) StopStack(ctx context.Context) error {
 func RemoveStack(ctx context.Context, cfg Config) error {
 	store := storedMemory{machine.NewStore(cfg.System, StateDir, cfg.Log)}
 	w := &walk{memory: store, sys: cfg.System, engine: cfg.Engine, log: cfg.Log}
-	names, _, err := w.stacks(ctx, readGood(store))
+	names, set, _, err := w.stacks(ctx, readGood(store))
 	for _, name := range names {
-		err = errors.Join(err, cfg.Engine.Down(ctx, name, 0, func(p compose.Progress) { cfg.Log.Info(p.Object + " " + p.Text) }))
+		err = errors.Join(err, cfg.Engine.Down(ctx, name, set, func(p compose.Progress) { cfg.Log.Info(p.Object + " " + p.Text) }))
 	}
 	return err
 }
 
 // stacks names the projects that came from the application's directory: the one declared, the last good one, and what
-// the engine knows of from under another name. limit is how long one container may take to stop.
-func (w *walk) stacks(ctx context.Context, good generation) (names []string, limit time.Duration, err error) {
+// the engine knows of from under another name. set is how long the vendor lets each container take to stop, 0 where that
+// is the container's own matter; limit is how long one may take at the most.
+func (w *walk) stacks(ctx context.Context, good generation) (names []string, set, limit time.Duration, err error) {
 	limit = compose.DefaultStopLimit
 	known := map[string]bool{}
 	if good.Project != "" {
 		known[good.Project] = true
 	}
 	if project, err := w.loadProject(ctx); err == nil {
-		known[project.Name()], limit = true, project.StopLimit()
+		known[project.Name()], set, limit = true, time.Duration(project.StopTimeout), project.StopLimit()
 	}
 	if err := w.engine.Ping(ctx); err != nil {
-		if len(known) == 0 && good.Project == "" {
-			return nil, limit, nil // nothing was ever started
+		if len(known) == 0 {
+			return nil, set, limit, nil // nothing was ever started
 		}
-		return nil, limit, fmt.Errorf("cannot tell what runs: %w", err)
+		return nil, set, limit, fmt.Errorf("cannot tell what runs: %w", err)
 	}
 	found, err := w.engine.ProjectsAt(ctx, w.sys.Path(AppDir))
 	for _, name := range found {
 		known[name] = true
 	}
-	return slices.Sorted(maps.Keys(known)), limit, err
+	return slices.Sorted(maps.Keys(known)), set, limit, err
 }

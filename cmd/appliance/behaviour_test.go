@@ -325,7 +325,7 @@ func removedContainer(t *testing.T, h *testbed.Host, s *testbed.Supervisor) {
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("the other containers (-before +now):\n%s", diff)
 	}
-	if !strings.Contains(s.Log(), "out of health, for 5s at the most: service extra: ") {
+	if !strings.Contains(s.Log(), "out of health, for 10s at the most: service extra: ") {
 		t.Error("the log does not say what was missing")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -136,10 +137,33 @@ func TestGateWaitsForOneShots(t *testing.T) {
 	s.AwaitWatching(30 * time.Second)
 }
 
+func awaitReady(t *testing.T, engine *compose.Engine, project *compose.Project) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) { // a poll with a deadline
+		services, err := engine.Services(t.Context(), project)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(services, func(s compose.Service) bool { return !s.Ready }) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("not ready: %+v", services)
+		}
+	}
+}
+
 func TestStoppedAsAWhole(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	h.WriteCompose("services:\n" + extra)
+	h.WriteCompose(`services:
+  extra:
+    image: appliance-testbed:1
+    command: [store]
+    tmpfs: [/data]
+    stop_grace_period: 20s
+    healthcheck: {interval: 200ms, test: [CMD, /demo, probe, "http://127.0.0.1:8081/healthz"]}
+`)
 	engine, project := openEngine(t, h), loadProject(t, h)
 	if err := engine.Up(t.Context(), project, nil); err != nil {
 		t.Fatal(err)
@@ -148,11 +172,12 @@ func TestStoppedAsAWhole(t *testing.T) {
 		"up":    func() error { return engine.Up(t.Context(), project, nil) },
 		"start": func() error { return engine.Start(t.Context(), project.Name(), nil) },
 	} {
+		awaitReady(t, engine, project) // or it would not heed the signal
 		if err := engine.Stop(t.Context(), project.Name(), 0, nil); err != nil {
 			t.Fatal(err)
 		}
 		if code := strings.TrimSpace(testbed.Docker(t, "inspect", "-f", "{{.State.ExitCode}}", containerName(h, "extra"))); code != "0" {
-			t.Fatalf("the worker ended with %s, which proves nothing here", code)
+			t.Fatalf("it ended with %s, which proves nothing here", code)
 		}
 		if err := start(); err != nil {
 			t.Fatal(err)
