@@ -22,7 +22,7 @@ func TestPackageOnAMachine(t *testing.T) {
 		t.Run(spec.Suite, func(t *testing.T) {
 			p := packaged{rig.Boot(t, spec)}
 			p.Copy(deb, "/root/1.deb")
-			p.Run("sh", "-c", `cd /root && dpkg-deb -R 1.deb 2 && sed -i 's/^Version: .*/&.next/' 2/DEBIAN/control && dpkg-deb -b 2 2.deb`)
+			p.Run("sh", "-c", `cd /root && dpkg-deb -R 1.deb 2 && sed -i 's/^Version: .*/&.next/' 2/DEBIAN/control && dpkg-deb -Znone -b 2 2.deb`)
 			p.WriteFile("/data/demo/journal", []byte("x"), 0o644)
 
 			p.firstInstall(t)

@@ -6,5 +6,5 @@ for wanted in "$@"; do
 	PATH="$PATH:/usr/sbin:/sbin" command -v "$command" >/dev/null && continue
 	echo "installing $package (Debian) for $command"
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$package" >/dev/null
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" >/dev/null
 done

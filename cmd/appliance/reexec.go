@@ -43,7 +43,7 @@ func inherit() (map[string]*os.File, error) {
 }
 
 // binaryLimit is how long the binary on disk may take to tell its version: it is read from a disk that may be busy.
-const binaryLimit = 20 * time.Second
+const binaryLimit = 10 * time.Second
 
 // checkBinary runs the binary as it is on disk now. One that cannot be run must not take our place.
 func checkBinary(ctx context.Context, sys *system.System) error {

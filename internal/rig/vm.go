@@ -16,9 +16,9 @@ import (
 // vmBootTimeout is several times what a boot takes in emulation when nobody else wants the processors.
 const vmBootTimeout = 10 * time.Minute
 
-// VM is a virtual machine: the same Debian as a Machine, with a kernel and disks of its own, in QEMU's emulation and thus
-// some twenty times slower. Its power cuts lose what was not synced. Its methods fail the test it belongs to when they
-// cannot do what they say, and may be used from one goroutine at a time.
+// VM is a virtual machine: the same Debian as a Machine, with a kernel and a disk of its own, in QEMU's emulation and thus
+// slow: a boot takes half a minute when nobody else wants the processors. Its power cuts lose what was not synced. Its
+// methods fail the test it belongs to when they cannot do what they say, and may be used from one goroutine at a time.
 type VM struct {
 	t    testing.TB
 	qemu *qemu
