@@ -117,8 +117,9 @@ func (h *host) start() *process {
 	}
 	ctx, kill := context.WithCancel(context.Background())
 	p.kill = kill
-	go func() { p.ended <- p.Run(ctx) }()
-	h.t.Cleanup(kill)
+	done := make(chan struct{})
+	go func() { defer close(done); p.ended <- p.Run(ctx) }()
+	h.t.Cleanup(func() { kill(); <-done }) // its directory is removed next
 	return p
 }
 
