@@ -6,7 +6,7 @@ exec awk '
 	/^    +--- PASS/ && !/^    --- PASS/ { n++; next }
 	/^FAIL|^panic:|^ *--- FAIL/ { bad = 1 }
 	/^ok / { ran = 1 }
-	{ print }
+	{ print; fflush() }
 	END {
 		if (n) printf "and %d subtests below the second level passed\n", n
 		if (!ran && !bad) print "error: no test ran"
