@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"appliance/internal/systemd"
 	"appliance/phases"
 )
 
@@ -17,19 +16,10 @@ func newPhase(a *app) *cobra.Command {
 		Args:      cobra.ExactArgs(1),
 		ValidArgs: []string{"prepare-env", "prepare-appliance", "prepare-ecs", "run", "cleanup"},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			sys, log := a.system(), a.logger()
-			lock, err := sys.Lock(lockPath)
-			if err != nil {
-				return explainLock(err)
-			}
-			defer lock.Close()
-			engine, err := a.openEngine(sys, log)
-			if err != nil {
-				return err
-			}
-			defer engine.Close()
-			return phases.Single(cmd.Context(), phases.Config{System: sys, Engine: engine, Manager: systemd.Notifier{}, Log: log,
-				Version: version(), UseDefault: useDefault, EngineWait: a.wait}, args[0])
+			return a.alone(func(cfg phases.Config) error {
+				cfg.UseDefault = useDefault
+				return phases.Single(cmd.Context(), cfg, args[0])
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&useDefault, "default", false, "without any environment, take the embedded default one")

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"appliance/internal/api"
-	"appliance/internal/systemd"
 	"appliance/phases"
 )
 
@@ -35,13 +34,11 @@ func newClear(a *app) *cobra.Command {
 
 // clearRecord leaves the order for the next supervisor.
 func (a *app) clearRecord() error {
-	sys := a.system()
-	lock, err := sys.Lock(lockPath)
-	if err != nil {
-		return explainLock(err)
-	}
-	defer lock.Close()
-	failed, err := phases.ClearRecord(phases.Config{System: sys, Log: a.logger()})
+	failed := false
+	err := a.alone(func(cfg phases.Config) (err error) {
+		failed, err = phases.ClearRecord(cfg)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -92,7 +89,7 @@ With --remove the containers and networks of the application go too; volumes, da
 			if err != nil && !errors.Is(err, api.ErrNoSupervisor) {
 				return err
 			}
-			return a.removeStack(ctx)
+			return a.alone(func(cfg phases.Config) error { return phases.RemoveStack(ctx, cfg) })
 		},
 	}
 	cmd.Flags().BoolVar(&remove, "remove", false, "remove the containers and networks as well")
@@ -114,22 +111,6 @@ func (a *app) stop(ctx context.Context) error {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-}
-
-// removeStack takes the containers and networks away, while no supervisor can start them again.
-func (a *app) removeStack(ctx context.Context) error {
-	sys, log := a.system(), a.logger()
-	lock, err := sys.Lock(lockPath)
-	if err != nil {
-		return explainLock(err)
-	}
-	defer lock.Close()
-	engine, err := a.openEngine(sys, log)
-	if err != nil {
-		return err
-	}
-	defer engine.Close()
-	return phases.RemoveStack(ctx, phases.Config{System: sys, Engine: engine, Manager: systemd.Notifier{}, Log: log})
 }
 
 // request posts an action and waits until the appliance has come to rest again.

@@ -97,6 +97,22 @@ func (a *app) openEngine(sys *system.System, log *slog.Logger) (*compose.Engine,
 	return compose.Open(compose.Config{System: sys, Host: a.host, Log: log})
 }
 
+// alone does something with host and engine while no supervisor can run.
+func (a *app) alone(do func(phases.Config) error) error {
+	sys, log := a.system(), a.logger()
+	lock, err := sys.Lock(lockPath)
+	if err != nil {
+		return explainLock(err)
+	}
+	defer lock.Close()
+	engine, err := a.openEngine(sys, log)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	return do(phases.Config{System: sys, Engine: engine, Manager: systemd.Notifier{}, Log: log, Version: version(), EngineWait: a.wait})
+}
+
 func (a *app) client() *api.Client { return api.NewClient(a.system()) }
 
 func (a *app) printJSON(v any) error {
