@@ -266,8 +266,8 @@ func broken(b *box) {
 	var flag struct {
 		Tries int `json:"tries"`
 	}
-	if err := json.Unmarshal(b.ReadFile("/run/appliance-failed"), &flag); err != nil || flag.Tries != 2 {
-		b.t.Fatalf("the flag counts %d tries, not 2 (%v)", flag.Tries, err)
+	if err := json.Unmarshal(b.ReadFile("/run/appliance-failed"), &flag); err != nil || flag.Tries < 2 { // more, if it was tried by itself meanwhile
+		b.t.Fatalf("the flag counts %d tries, not 2 or more (%v)", flag.Tries, err)
 	}
 	b.application(b.image)
 	b.t.Log(strings.TrimSpace(b.Run("appliance", "clear")))
