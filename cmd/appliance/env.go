@@ -98,11 +98,12 @@ func (a *app) readInput(name string) ([]byte, error) {
 }
 
 func newEnvFlatten(a *app) *cobra.Command {
-	var file string
+	var file, prefix, postfix, combine, assign string
 	cmd := &cobra.Command{
-		Use:     "flatten KEYS",
-		Short:   "Print an environment as shell variables",
-		Long:    "flatten prints the leaves below the comma-separated top-level KEYS (. is all) as KEY_SUBKEY=value, a line each, sorted within each key.",
+		Use:   "flatten KEYS",
+		Short: "Print an environment as shell variables",
+		Long: "flatten prints the leaves below the comma-separated top-level KEYS (. is all) as KEY_SUBKEY=value, a line each, sorted within each key. " +
+			"Values are quoted for a shell, names are not: do not let a shell source what `appliance env validate` has remarks on.",
 		Example: "  appliance env flatten ecs,appliance < /app/env.yml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -118,14 +119,18 @@ func newEnvFlatten(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			vars, err := doc.Flatten(strings.Split(args[0], ",")...)
+			vars, err := doc.FlattenJoined(combine, strings.Split(args[0], ",")...)
 			if err != nil {
 				return err
 			}
-			return env.WriteShell(a.out, vars)
+			return env.WriteShell(a.out, vars, env.Prefix(prefix), env.Postfix(postfix), env.Assign(assign))
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "read this file instead of standard input")
+	cmd.Flags().StringVar(&prefix, "prefix", "", "text before each line, such as \"export \"")
+	cmd.Flags().StringVar(&postfix, "postfix", "", "text after each value")
+	cmd.Flags().StringVar(&combine, "combine", "_", "text between the parts of a name")
+	cmd.Flags().StringVar(&assign, "assign", "=", "text between name and value")
 	return cmd
 }
 

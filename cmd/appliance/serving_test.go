@@ -28,8 +28,16 @@ func awaitCondition(t *testing.T, limit time.Duration, what string, cond func() 
 // stop ends the supervisor as a shutdown of the host does, with the stack.
 func stop(t *testing.T, h *testbed.Host, s *testbed.Supervisor) {
 	t.Helper()
-	if err := s.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
+	signalled(t, h, s, syscall.SIGTERM)
+}
+
+// signalled sends the signals one right after the other, and expects the supervisor to end well, with the stack.
+func signalled(t *testing.T, h *testbed.Host, s *testbed.Supervisor, signals ...syscall.Signal) {
+	t.Helper()
+	for _, sig := range signals {
+		if err := s.Cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if status := s.Wait(time.Minute); status != 0 {
 		t.Fatalf("the supervisor ended with %d:\n%s", status, s.Log())
@@ -97,17 +105,7 @@ func TestSignalsWhileStopping(t *testing.T) {
 	s := h.Start()
 	h.AwaitHealthy(time.Minute)
 	testbed.Docker(t, "kill", "-s", "STOP", h.Project+"-store-1") // it takes its whole stop timeout
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT} {
-		if err := s.Cmd.Process.Signal(sig); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if status := s.Wait(time.Minute); status != 0 {
-		t.Fatalf("the supervisor ended with %d:\n%s", status, s.Log())
-	}
-	if n := running(t, h); n != 0 {
-		t.Fatalf("%d containers still run", n)
-	}
+	signalled(t, h, s, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 }
 
 func TestProjectUnderAnotherName(t *testing.T) {
