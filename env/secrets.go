@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"appliance/env/yaml11"
 )
 
 // shortestSecret is how long a text must be to be taken for a secret: shorter ones stand in other words too.
@@ -20,7 +22,7 @@ func (d *Document) Secrets() []string {
 		return nil // a schema that does not load lets no document pass
 	}
 	var found []string
-	collect(d.top, nil, func(place []string, v *value) {
+	collect(d.Top, nil, func(place []string, v *yaml11.Value) {
 		_, secret := r.written.at(place)
 		if place[0] != "appliance" { // the schema calls everything there secret, to be sure; hiding all of it would tell nothing
 			secret = secretByName(place[1:])
@@ -28,8 +30,8 @@ func (d *Document) Secrets() []string {
 		if !secret {
 			return
 		}
-		for line := range strings.Lines(v.text) {
-			if line = strip(line); len(line) >= shortestSecret {
+		for line := range strings.Lines(v.Text) {
+			if line = yaml11.Strip(line); len(line) >= shortestSecret {
 				found = append(found, line)
 			}
 		}
@@ -46,18 +48,18 @@ func secretByName(place []string) bool {
 }
 
 // collect hands every scalar that is text, with the place it stands at, to seen.
-func collect(v *value, place []string, seen func(place []string, v *value)) {
-	switch v.kind {
-	case text:
+func collect(v *yaml11.Value, place []string, seen func(place []string, v *yaml11.Value)) {
+	switch v.Kind {
+	case yaml11.Text:
 		if len(place) > 0 {
 			seen(place, v)
 		}
-	case mapping:
-		for i, key := range v.keys {
-			collect(v.items[i], append(slices.Clip(place), key.text), seen)
+	case yaml11.Mapping:
+		for i, key := range v.Keys {
+			collect(v.Items[i], append(slices.Clip(place), key.Text), seen)
 		}
-	case list:
-		for _, item := range v.items {
+	case yaml11.List:
+		for _, item := range v.Items {
 			collect(item, append(slices.Clip(place), ""), seen)
 		}
 	}

@@ -1,5 +1,7 @@
 package env
 
+import "appliance/env/yaml11"
+
 // Settings are the values that the appliance itself acts upon, with defaults filled in. They are meaningful once
 // Validate has passed.
 type Settings struct {
@@ -10,14 +12,14 @@ type Settings struct {
 // Settings answers the settings of the document.
 func (d *Document) Settings() Settings {
 	s := Settings{Standby: d.flag("appliance", "standby")}
-	if v := d.top.get("appliance", "domain"); v != nil && v.kind == text {
-		s.Domain = strip(v.text)
+	if v := d.Top.Get("appliance", "domain"); v != nil && v.Kind == yaml11.Text {
+		s.Domain = yaml11.Strip(v.Text)
 	}
 	return s
 }
 
 // flag is true when the value flattens to true; the predecessor compared the flattened text.
 func (d *Document) flag(path ...string) bool {
-	v := d.top.get(path...)
-	return v != nil && (v.kind == boolean && v.text == "true" || v.kind == text && strip(v.text) == "true")
+	v := d.Top.Get(path...)
+	return v != nil && (v.Kind == yaml11.Boolean && v.Text == "true" || v.Kind == yaml11.Text && yaml11.Strip(v.Text) == "true")
 }

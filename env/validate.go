@@ -10,6 +10,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	failed "github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"appliance/env/yaml11"
 )
 
 // Validate holds the document against the schema. It returns nil or a *Report with all problems, sorted by line:
@@ -20,26 +22,19 @@ func (d *Document) Validate() error {
 		return fmt.Errorf("cannot compile the schema: %w", err)
 	}
 	v := validation{Document: d, rules: &r.written}
-	v.problems = append(v.problems, d.duplicates...)
+	v.problems = append(v.problems, d.Duplicates...)
 	for _, name := range []string{"appliance", "ecs"} {
-		if top := d.top.get(name); top != nil {
+		if top := d.Top.Get(name); top != nil {
 			v.keys(top)
 		}
 	}
 	var invalid *jsonschema.ValidationError
-	if err := r.compiled.Validate(d.top.json()); errors.As(err, &invalid) {
+	if err := r.compiled.Validate(jsonOf(d.Top)); errors.As(err, &invalid) {
 		v.collect(invalid)
 	} else if err != nil {
 		return fmt.Errorf("cannot validate %s: %w", d.Origin, err)
 	}
-	return report(v.problems)
-}
-
-// duplicate is the problem of a key that stands twice in one mapping.
-func duplicate(origin string, first, second *value) Problem {
-	return Problem{File: origin, Line: second.line, Column: second.column,
-		Message: fmt.Sprintf("the same key stands in line %d and in line %d", first.line, second.line),
-		Remedy:  "remove one of the two; only the last one would count"}
+	return yaml11.NewReport(v.problems)
 }
 
 type validation struct {
@@ -48,8 +43,8 @@ type validation struct {
 	problems []Problem
 }
 
-func (v *validation) add(at *value, place []string, message, remedy string) {
-	v.problems = append(v.problems, Problem{File: v.Origin, Line: at.line, Column: at.column, Path: dotted(place), Message: message, Remedy: remedy})
+func (v *validation) add(at *yaml11.Value, place []string, message, remedy string) {
+	v.problems = append(v.problems, Problem{File: at.File, Line: at.Line, Column: at.Column, Path: dotted(place), Message: message, Remedy: remedy})
 }
 
 // dotted writes a place as appliance.extra.files[0].path.
@@ -69,14 +64,14 @@ func dotted(place []string) string {
 }
 
 // keys refuses keys that are not text: Flatten could not name what is below them.
-func (v *validation) keys(at *value) {
-	for _, key := range at.keys {
-		if at.kind == mapping && key.kind != text {
-			v.add(key, nil, "a key must be text, found "+key.kind.String(), "put the key in quotes")
+func (v *validation) keys(at *yaml11.Value) {
+	for _, key := range at.Keys {
+		if at.Kind == yaml11.Mapping && key.Kind != yaml11.Text {
+			v.add(key, nil, "a key must be text, found "+key.Kind.String(), "put the key in quotes")
 		}
 	}
-	for _, item := range at.items {
-		if len(v.problems) <= maxProblems {
+	for _, item := range at.Items {
+		if len(v.problems) <= yaml11.MaxProblems {
 			v.keys(item)
 		}
 	}
@@ -111,18 +106,18 @@ func (v *validation) collect(e *jsonschema.ValidationError) {
 }
 
 // locate answers the value at a place of the schema's view.
-func (v *validation) locate(place []string) (*value, bool) {
-	at := v.top
+func (v *validation) locate(place []string) (*yaml11.Value, bool) {
+	at := v.Top
 	for _, part := range place {
-		if at.kind == list {
+		if at.Kind == yaml11.List {
 			i, err := strconv.Atoi(part)
-			if err != nil || i >= len(at.items) {
+			if err != nil || i >= len(at.Items) {
 				return nil, false
 			}
-			at = at.items[i]
+			at = at.Items[i]
 			continue
 		}
-		if at = at.get(part); at == nil {
+		if at = at.Get(part); at == nil {
 			return nil, false
 		}
 	}
@@ -130,19 +125,19 @@ func (v *validation) locate(place []string) (*value, bool) {
 }
 
 // unknown reports keys that the schema does not have, with those that were probably meant.
-func (v *validation) unknown(at *value, place, names []string) {
+func (v *validation) unknown(at *yaml11.Value, place, names []string) {
 	unknown := make(map[string]bool, len(names))
 	for _, name := range names {
 		unknown[name] = true
 	}
-	for _, key := range at.keys {
-		if key.kind != text || !unknown[key.text] {
+	for _, key := range at.Keys {
+		if key.Kind != yaml11.Text || !unknown[key.Text] {
 			continue
 		}
-		below := append(slices.Clone(place), shorten(key.text))
-		if len(v.problems) > maxProblems {
+		below := append(slices.Clone(place), shorten(key.Text))
+		if len(v.problems) > yaml11.MaxProblems {
 			v.add(key, below, "unknown key", "")
-		} else if meant := v.rules.suggest(place, key.text); meant != "" {
+		} else if meant := v.rules.suggest(place, key.Text); meant != "" {
 			v.add(key, below, fmt.Sprintf("unknown key; did you mean %q?", meant), "write "+meant)
 		} else {
 			v.add(key, below, "unknown key", "remove it; keys of the application belong below ecs")
@@ -151,7 +146,7 @@ func (v *validation) unknown(at *value, place, names []string) {
 }
 
 // tooLong reports a text that is longer than the schema allows, and why that is so.
-func (v *validation) tooLong(at *value, place []string, k *failed.MaxLength) {
+func (v *validation) tooLong(at *yaml11.Value, place []string, k *failed.MaxLength) {
 	message := fmt.Sprintf("expected at most %d characters, found %d", k.Want, k.Got)
 	if node, _ := v.rules.at(place); node != nil && node.Limit != "" {
 		message += ": " + node.Limit
@@ -160,7 +155,7 @@ func (v *validation) tooLong(at *value, place []string, k *failed.MaxLength) {
 }
 
 // wrong reports a value that the schema refuses. What stands there is told only where it is no secret.
-func (v *validation) wrong(at *value, place []string) {
+func (v *validation) wrong(at *yaml11.Value, place []string) {
 	node, secret := v.rules.at(place)
 	if node == nil {
 		v.add(at, place, "is not what the schema asks for", "see the schema")
@@ -170,18 +165,18 @@ func (v *validation) wrong(at *value, place []string) {
 	v.add(at, place, "expected "+expected+", found "+describe(at, secret), wayOut(at, node.target(v.rules), expected))
 }
 
-func describe(v *value, secret bool) string {
+func describe(v *yaml11.Value, secret bool) string {
 	switch {
-	case v.kind == null || secret || v.kind >= binary:
-		return v.kind.String()
-	case v.kind == text && v.text == "":
+	case v.Kind == yaml11.Null || secret || v.Kind >= yaml11.Binary:
+		return v.Kind.String()
+	case v.Kind == yaml11.Text && v.Text == "":
 		return "empty text"
-	case v.kind == text:
-		return fmt.Sprintf("the text %q", shorten(v.text))
-	case v.kind == boolean:
-		return v.text
+	case v.Kind == yaml11.Text:
+		return fmt.Sprintf("the text %q", shorten(v.Text))
+	case v.Kind == yaml11.Boolean:
+		return v.Text
 	}
-	return strings.TrimPrefix(v.kind.String(), "a ") + " " + shorten(v.text)
+	return strings.TrimPrefix(v.Kind.String(), "a ") + " " + shorten(v.Text)
 }
 
 func shorten(s string) string {
@@ -191,44 +186,44 @@ func shorten(s string) string {
 	return s
 }
 
-func wayOut(at *value, want *schema, expected string) string {
+func wayOut(at *yaml11.Value, want *schema, expected string) string {
 	switch {
-	case at.kind < list && at.kind != null && at.kind != text && slices.Contains(want.Type, "string"):
+	case at.Kind < yaml11.List && at.Kind != yaml11.Null && at.Kind != yaml11.Text && slices.Contains(want.Type, "string"):
 		return "put the value in quotes"
-	case slices.Contains(want.Type, "array") && at.kind < list:
+	case slices.Contains(want.Type, "array") && at.Kind < yaml11.List:
 		return "write each item on a line of its own, after '- '"
-	case slices.Contains(want.Type, "object") && at.kind < list:
+	case slices.Contains(want.Type, "object") && at.Kind < yaml11.List:
 		return "write its keys on lines of their own, indented below it"
 	}
 	return "write " + expected
 }
 
 // json answers the value as the schema sees it. Keys that are not text are left out, they are reported apart.
-func (v *value) json() any {
-	switch v.kind {
-	case null:
+func jsonOf(v *yaml11.Value) any {
+	switch v.Kind {
+	case yaml11.Null:
 		return nil
-	case boolean:
-		return v.text == "true"
-	case integer, float:
-		if strings.HasSuffix(v.text, "inf") || v.text == "nan" {
+	case yaml11.Boolean:
+		return v.Text == "true"
+	case yaml11.Integer, yaml11.Float:
+		if strings.HasSuffix(v.Text, "inf") || v.Text == "nan" {
 			return json.Number("0.5") // JSON cannot say it; that it is a number, and no integer, is all that counts
 		}
-		return json.Number(v.text)
-	case list:
-		items := make([]any, len(v.items))
-		for i, item := range v.items {
-			items[i] = item.json()
+		return json.Number(v.Text)
+	case yaml11.List:
+		items := make([]any, len(v.Items))
+		for i, item := range v.Items {
+			items[i] = jsonOf(item)
 		}
 		return items
-	case mapping, set:
-		m := make(map[string]any, len(v.keys))
-		for i, key := range v.keys {
-			if key.kind == text {
-				m[key.text] = v.items[i].json()
+	case yaml11.Mapping, yaml11.Set:
+		m := make(map[string]any, len(v.Keys))
+		for i, key := range v.Keys {
+			if key.Kind == yaml11.Text {
+				m[key.Text] = jsonOf(v.Items[i])
 			}
 		}
 		return m
 	}
-	return v.text
+	return v.Text
 }

@@ -2,13 +2,14 @@ package env
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"appliance/env/yaml11"
 )
 
 // Warnings lists what is legal but probably not meant, sorted by line: unquoted values that YAML 1.1 and YAML 1.2 read
@@ -20,13 +21,13 @@ func (d *Document) Warnings() []Problem {
 	}
 	if r, err := loadRules(); err == nil {
 		w.rules = &r.written
-		w.node(d.root, nil)
-		if at := d.top.get("appliance"); at != nil {
+		w.node(d.Root, nil)
+		if at := d.Top.Get("appliance"); at != nil {
 			w.deprecated(at, []string{"appliance"})
 		}
 	}
 	w.names()
-	sortProblems(w.problems)
+	yaml11.SortProblems(w.problems)
 	return w.problems
 }
 
@@ -37,7 +38,7 @@ type warnings struct {
 }
 
 func (w *warnings) add(line, column int, place []string, message, remedy string) {
-	if len(w.problems) < maxProblems {
+	if len(w.problems) < yaml11.MaxProblems {
 		w.problems = append(w.problems, Problem{File: w.Origin, Line: line, Column: column, Path: dotted(place), Message: message, Remedy: remedy})
 	}
 }
@@ -63,11 +64,11 @@ func (w *warnings) node(n *yaml.Node, place []string) {
 }
 
 func (w *warnings) scalar(n *yaml.Node, place []string) {
-	if !plain(n) {
+	if !yaml11.Plain(n) {
 		return
 	}
-	k, printed, err := resolvePlain(n.Value)
-	if err != nil || !differs(k, printed, n.Value) {
+	k, printed, err := yaml11.Resolve(n.Value)
+	if err != nil || !yaml11.Differs(k, printed, n.Value) {
 		return
 	}
 	// Outside of appliance nobody knows what is a secret.
@@ -78,54 +79,24 @@ func (w *warnings) scalar(n *yaml.Node, place []string) {
 	}
 	remedy := "put it in quotes when it is meant as text"
 	switch k {
-	case boolean:
+	case yaml11.Boolean:
 		remedy = "write " + printed + ", or put it in quotes when it is meant as text"
-	case integer, float:
+	case yaml11.Integer, yaml11.Float:
 		remedy = "put it in quotes, or write it as a plain decimal number"
 	}
 	w.add(n.Line, n.Column, place, message, remedy)
 }
 
-// differs tells whether YAML 1.2 gives another meaning to an unquoted scalar.
-func differs(k kind, printed, written string) bool {
-	switch k {
-	case boolean:
-		return !slices.Contains([]string{"true", "false"}, strings.ToLower(written))
-	case integer:
-		_, digits := cutSign(written)
-		return signed(written[0] == '-', digits) != printed && !strings.HasPrefix(written, "0x") || strings.Contains(written, "_")
-	case float:
-		return strings.ContainsAny(written, "_:")
-	case timestamp:
-		return printed != written
-	case text:
-		return coreNumber(written)
-	}
-	return false
-}
-
-// coreNumber recognises numbers of YAML 1.2 only: 1e3, 0o17, -.5 and 08.
-func coreNumber(s string) bool {
-	if octal, ok := strings.CutPrefix(s, "0o"); ok {
-		return octal != "" && strings.Trim(octal, "01234567") == ""
-	}
-	if strings.Trim(s, "+-.0123456789eE") != "" {
-		return false
-	}
-	_, err := strconv.ParseFloat(s, 64)
-	return err == nil || errors.Is(err, strconv.ErrRange)
-}
-
-func (w *warnings) deprecated(at *value, place []string) {
-	for i, key := range at.keys {
-		below := append(slices.Clone(place), key.text)
+func (w *warnings) deprecated(at *yaml11.Value, place []string) {
+	for i, key := range at.Keys {
+		below := append(slices.Clone(place), key.Text)
 		if node, _ := w.rules.at(below); node != nil && node.Deprecated {
-			w.add(key.line, key.column, below, "this key is out of use", strings.ToLower(node.About[:1])+strings.TrimSuffix(node.About[1:], "."))
+			w.add(key.Line, key.Column, below, "this key is out of use", strings.ToLower(node.About[:1])+strings.TrimSuffix(node.About[1:], "."))
 		}
-		w.deprecated(at.items[i], below)
+		w.deprecated(at.Items[i], below)
 	}
-	if at.kind == list {
-		for i, item := range at.items {
+	if at.Kind == yaml11.List {
+		for i, item := range at.Items {
 			w.deprecated(item, append(slices.Clone(place), strconv.Itoa(i)))
 		}
 	}
@@ -140,12 +111,12 @@ func (w *warnings) names() {
 	lines := make(map[string]int, len(vars))
 	for _, v := range vars {
 		if strings.Trim(v.Key, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
-			w.add(v.line, v.column, nil, fmt.Sprintf("the flattened name %q is no name of a shell variable", shorten(v.Key)),
+			w.add(v.Line, v.Column, nil, fmt.Sprintf("the flattened name %q is no name of a shell variable", shorten(v.Key)),
 				"use only letters, digits and _ in keys")
 		}
 		if before, twice := lines[v.Key]; twice {
-			w.add(v.line, v.column, nil, fmt.Sprintf("%s is also the flattened name of line %d", shorten(v.Key), before), "rename one of the keys")
+			w.add(v.Line, v.Column, nil, fmt.Sprintf("%s is also the flattened name of line %d", shorten(v.Key), before), "rename one of the keys")
 		}
-		lines[v.Key] = v.line
+		lines[v.Key] = v.Line
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"appliance/env"
+	"appliance/env/flat"
 	"appliance/phases"
 )
 
@@ -119,11 +120,11 @@ func newEnvFlatten(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			vars, err := doc.FlattenJoined(combine, strings.Split(args[0], ",")...)
+			vars, err := flat.Flatten(doc.Top, combine, strings.Split(args[0], ",")...)
 			if err != nil {
 				return err
 			}
-			return env.WriteShell(a.out, vars, env.Prefix(prefix), env.Postfix(postfix), env.Assign(assign))
+			return flat.WriteShell(a.out, vars, flat.Prefix(prefix), flat.Postfix(postfix), flat.Assign(assign))
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "read this file instead of standard input")

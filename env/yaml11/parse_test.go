@@ -1,4 +1,4 @@
-package env_test
+package yaml11_test
 
 import (
 	"errors"
@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"appliance/env"
-	"appliance/internal/remedy"
-
 	"github.com/google/go-cmp/cmp"
+
+	"appliance/env/yaml11"
+	"appliance/internal/remedy"
 )
 
 // bomb makes each anchor nine times the one before it.
@@ -74,11 +74,11 @@ func TestParseRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now()
-			doc, err := env.Parse("env.yml", []byte(tt.data))
+			doc, err := yaml11.Parse("env.yml", []byte(tt.data))
 			if took := time.Since(start); took > 10*time.Second { // one second on an idle machine
 				t.Errorf("took %v", took)
 			}
-			var report *env.Report
+			var report *yaml11.Report
 			if !errors.As(err, &report) || doc != nil {
 				t.Fatalf("got %v, %v, want a report", doc, err)
 			}
@@ -103,7 +103,7 @@ func TestParseAccepts(t *testing.T) {
 		{"CRLF", "#cloud-config\r\na:\r\n  b: |\r\n    x\r\n    y\r\n  c: 1\r\n", "A_B='x\ny'\nA_C=1\n"},
 		{"document markers", "%YAML 1.1\n---\na: {b: 1}\n...\n", "A_B=1\n"},
 		{"100 levels", "a: " + strings.Repeat("[", 99) + strings.Repeat("]", 99), strings.Repeat("A", 1) + strings.Repeat("_0", 98) + "_LEN=0\n"},
-		{"largest size", "a: {b: x}\n#" + strings.Repeat("x", env.MaxSize-11), "A_B=x\n"},
+		{"largest size", "a: {b: x}\n#" + strings.Repeat("x", yaml11.MaxSize-11), "A_B=x\n"},
 		{"keys in a flood", "a: {b: 1}\nc:\n" + strings.Repeat("  - x\n", 100000), "A_B=1\n"},
 		{"modest aliases", "x: &x {b: [1, 2]}\na: {c: *x, <<: *x, b: 3}\n", "A_B=3\nA_C_B_0=1\nA_C_B_1=2\nA_C_B_LEN=2\n"},
 	}
@@ -122,7 +122,7 @@ func TestParseAccepts(t *testing.T) {
 }
 
 func TestReportListsEveryProblem(t *testing.T) {
-	_, err := env.Parse("/app/env.yml", []byte("a: !x 1\nb: [!y 2]\n"))
+	_, err := yaml11.Parse("/app/env.yml", []byte("a: !x 1\nb: [!y 2]\n"))
 	want := "cannot use /app/env.yml: /app/env.yml:1:4: a tag (!name) that is not known (put the value in quotes)\n" +
 		"/app/env.yml:2:5: a tag (!name) that is not known (put the value in quotes)"
 	if err == nil || err.Error() != want {
@@ -131,8 +131,8 @@ func TestReportListsEveryProblem(t *testing.T) {
 }
 
 func TestReportIsBounded(t *testing.T) {
-	_, err := env.Parse("env.yml", []byte("a:\n"+strings.Repeat("- !x 1\n", 5000)))
-	var report *env.Report
+	_, err := yaml11.Parse("env.yml", []byte("a:\n"+strings.Repeat("- !x 1\n", 5000)))
+	var report *yaml11.Report
 	if !errors.As(err, &report) || len(report.Problems) != 1001 {
 		t.Fatalf("got %d problems", len(report.Problems))
 	}

@@ -1,9 +1,6 @@
-// Package env reads the environment document of an appliance: it parses env.yml, holds it against the schema, flattens it
-// for programs and answers the settings that the appliance itself acts upon.
-//
-// The package has no effects on the host: callers read files and hand in bytes. A scalar means what it meant to the
-// predecessor, which followed YAML 1.1: yes is true, 0600 is 384 and 12:30:00 is 45000.
-package env
+// Package yaml11 reads environment documents as their predecessor's programs did, by YAML 1.1: yes is true, 0600 is 384 and
+// 12:30:00 is 45000. Every value keeps the place where it was written, and what a document may cost is bounded.
+package yaml11
 
 import (
 	"bytes"
@@ -32,9 +29,9 @@ type Document struct {
 	Origin string // a path such as "/app/env.yml", or a name such as "embedded default"
 	Data   []byte // as it was handed in
 
-	root       *yaml.Node // as written, with styles and tags
-	top        *value     // as meant: aliases, merge keys and scalars resolved
-	duplicates []Problem
+	Root       *yaml.Node // as written, with styles and tags
+	Top        *Value     // as meant: aliases, merge keys and scalars resolved
+	Duplicates []Problem  // keys given twice; the last one counts
 }
 
 // Parse decodes one YAML document with a mapping at its top. The error is a *Report when the data is no usable
@@ -53,23 +50,23 @@ func Parse(origin string, data []byte) (*Document, error) {
 		p.File = origin
 		return nil, &Report{Problems: []Problem{*p}}
 	}
-	b := builder{origin: origin, seen: map[*yaml.Node]*value{}, anchors: map[string]int{}}
+	b := builder{origin: origin, seen: map[*yaml.Node]*Value{}, anchors: map[string]int{}}
 	top := b.build(root)
 	if top.cost > maxCost {
 		b.tooLarge(root)
 	}
-	if len(b.problems) == 0 && top.kind != mapping {
-		b.problem(root, "must be a mapping of keys at the top, found "+top.kind.String(),
+	if len(b.problems) == 0 && top.Kind != Mapping {
+		b.problem(root, "must be a mapping of keys at the top, found "+top.Kind.String(),
 			"begin with #cloud-config and a line 'appliance:'")
 	}
-	if err := report(b.problems); err != nil {
+	if err := NewReport(b.problems); err != nil {
 		return nil, err
 	}
-	return &Document{Origin: origin, Data: data, root: root, top: top, duplicates: b.duplicates}, nil
+	return &Document{Origin: origin, Data: data, Root: root, Top: top, Duplicates: b.duplicates}, nil
 }
 
 // Has reports whether the document has the named key at its top.
-func (d *Document) Has(key string) bool { return d.top.get(key) != nil }
+func (d *Document) Has(key string) bool { return d.Top.Get(key) != nil }
 
 // checkText refuses what cannot be text of a YAML document, before the YAML library sees it.
 func checkText(data []byte) *Problem {

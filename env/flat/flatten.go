@@ -1,4 +1,5 @@
-package env
+// Package flat turns environment documents into flat lists of variables, for shells and other programs.
+package flat
 
 import (
 	"cmp"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"appliance/env/yaml11"
 )
 
 // maxFlat bounds the flattened document in bytes, because a long key is repeated in the name of all that is below it.
@@ -18,34 +21,30 @@ var errFlat = fmt.Errorf("cannot flatten: more than %d MiB", maxFlat>>20)
 
 // Var is one flattened leaf. Value is as a shell variable would hold it, not quoted.
 type Var struct {
+	yaml11.Place
 	Key   string
 	Value string
 
 	quoted bool // text, which a shell needs in quotes
-	line   int
-	column int
 }
 
-// Flatten lists the leaves below the named top-level keys ("." for the whole document) as KEY_SUBKEY_0, sorted within
-// each named key, the keys in the order asked. A list has a further leaf _LEN with the number of its items. Keys that
-// the document does not have are left out; Has tells.
+// Flatten lists the leaves below the named keys at the top of a document ("." for the whole of it) as KEY_SUBKEY_0, where
+// combine stands for "_", sorted within each named key, the keys in the order asked. A list has a further leaf _LEN with
+// the number of its items. Keys that the document does not have are left out.
 //
 // It fails where the predecessor failed: at keys that YAML 1.1 reads as something else than text.
-func (d *Document) Flatten(keys ...string) ([]Var, error) { return d.FlattenJoined("_", keys...) }
-
-// FlattenJoined is Flatten with another text than "_" between the parts of a name.
-func (d *Document) FlattenJoined(combine string, keys ...string) ([]Var, error) {
+func Flatten(top *yaml11.Value, combine string, keys ...string) ([]Var, error) {
 	var vars []Var
 	for _, name := range keys {
 		f := flattener{combine: combine}
-		from, prefix := d.top, ""
+		from, prefix := top, ""
 		if name != "." {
-			if from = d.top.get(name); from == nil {
+			if from = top.Get(name); from == nil {
 				continue
 			}
 			prefix = upper(name) + combine
 		}
-		if err := f.walk(path{kind: text}, from); err != nil {
+		if err := f.walk(path{kind: yaml11.Text}, from); err != nil {
 			return nil, err
 		}
 		vars = f.appendTo(vars, prefix)
@@ -56,22 +55,22 @@ func (d *Document) FlattenJoined(combine string, keys ...string) ([]Var, error) 
 // path is the name so far. Python knows only its truth: below "" or 0 a name begins anew, and names of numbers fail
 // only once something is joined to them.
 type path struct {
-	kind kind
+	kind yaml11.Kind
 	name []byte
 	line int
 }
 
 func (p path) truth() bool {
 	switch p.kind {
-	case null:
+	case yaml11.Null:
 		return false
-	case boolean:
+	case yaml11.Boolean:
 		return string(p.name) == "true"
-	case integer:
+	case yaml11.Integer:
 		return string(p.name) != "0"
-	case float:
+	case yaml11.Float:
 		return string(p.name) != "0.0" && string(p.name) != "-0.0"
-	case binary:
+	case yaml11.Binary:
 		return string(p.name) != "b''"
 	}
 	return len(p.name) > 0
@@ -79,7 +78,7 @@ func (p path) truth() bool {
 
 type leaf struct {
 	key   string
-	value *value
+	value *yaml11.Value
 }
 
 type flattener struct {
@@ -88,22 +87,22 @@ type flattener struct {
 	bytes   int
 }
 
-func (f *flattener) walk(at path, v *value) error {
-	switch v.kind {
-	case mapping:
-		for i, key := range v.keys {
-			below, err := f.join(at, key.kind, key.text, key.line)
+func (f *flattener) walk(at path, v *yaml11.Value) error {
+	switch v.Kind {
+	case yaml11.Mapping:
+		for i, key := range v.Keys {
+			below, err := f.join(at, key.Kind, key.Text, key.Line)
 			if err == nil {
-				err = f.walk(below, v.items[i])
+				err = f.walk(below, v.Items[i])
 			}
 			if err != nil {
 				return err
 			}
 		}
 		return nil
-	case list:
-		for i, item := range v.items {
-			below, err := f.join(at, text, strconv.Itoa(i), item.line)
+	case yaml11.List:
+		for i, item := range v.Items {
+			below, err := f.join(at, yaml11.Text, strconv.Itoa(i), item.Line)
 			if err == nil {
 				err = f.walk(below, item)
 			}
@@ -111,23 +110,23 @@ func (f *flattener) walk(at path, v *value) error {
 				return err
 			}
 		}
-		if at.kind != text {
+		if at.kind != yaml11.Text {
 			return keyError(at)
 		}
 		at.name = append(append(at.name, f.combine...), "len"...)
-		return f.leaf(at, &value{kind: integer, text: strconv.Itoa(len(v.items)), line: v.line, column: v.column})
+		return f.leaf(at, &yaml11.Value{Kind: yaml11.Integer, Text: strconv.Itoa(len(v.Items)), Place: v.Place})
 	}
 	return f.leaf(at, v)
 }
 
-func (f *flattener) join(at path, kind kind, name string, line int) (path, error) {
+func (f *flattener) join(at path, kind yaml11.Kind, name string, line int) (path, error) {
 	if !at.truth() {
 		return path{kind, []byte(name), line}, nil
 	}
-	if at.kind != text {
+	if at.kind != yaml11.Text {
 		return path{}, keyError(at)
 	}
-	if kind != text {
+	if kind != yaml11.Text {
 		return path{}, keyError(path{kind: kind, line: line})
 	}
 	at.name = append(append(at.name, f.combine...), name...)
@@ -139,18 +138,18 @@ func keyError(at path) error {
 	return fmt.Errorf("cannot flatten: the key in line %d is %s, not text", at.line, at.kind)
 }
 
-func (f *flattener) leaf(at path, v *value) error {
-	if at.kind != text {
+func (f *flattener) leaf(at path, v *yaml11.Value) error {
+	if at.kind != yaml11.Text {
 		return keyError(at)
 	}
-	if v.kind == set {
+	if v.Kind == yaml11.Set {
 		printed, err := pySet(v)
 		if err != nil {
 			return err
 		}
-		v = &value{kind: set, text: printed, line: v.line, column: v.column}
+		v = &yaml11.Value{Kind: yaml11.Set, Text: printed, Place: v.Place}
 	}
-	if f.bytes += len(at.name) + len(v.text); f.bytes > maxFlat {
+	if f.bytes += len(at.name) + len(v.Text); f.bytes > maxFlat {
 		return errFlat
 	}
 	f.leaves = append(f.leaves, leaf{string(at.name), v})
@@ -158,23 +157,23 @@ func (f *flattener) leaf(at path, v *value) error {
 }
 
 // pySet prints a set as Python does, its members in the order of the document: Python's own order is not defined.
-func pySet(v *value) (string, error) {
-	if len(v.keys) == 0 {
+func pySet(v *yaml11.Value) (string, error) {
+	if len(v.Keys) == 0 {
 		return "set()", nil
 	}
-	members := make([]string, len(v.keys))
-	for i, key := range v.keys {
-		switch key.kind {
-		case text:
-			members[i] = pyText(key.text)
-		case null:
+	members := make([]string, len(v.Keys))
+	for i, key := range v.Keys {
+		switch key.Kind {
+		case yaml11.Text:
+			members[i] = yaml11.PyText(key.Text)
+		case yaml11.Null:
 			members[i] = "None"
-		case boolean:
-			members[i] = strings.ToUpper(key.text[:1]) + key.text[1:]
-		case timestamp:
+		case yaml11.Boolean:
+			members[i] = strings.ToUpper(key.Text[:1]) + key.Text[1:]
+		case yaml11.Timestamp:
 			return "", errors.New("cannot flatten: a set of dates")
 		default:
-			members[i] = key.text
+			members[i] = key.Text
 		}
 	}
 	return "{" + strings.Join(members, ", ") + "}", nil
@@ -188,18 +187,13 @@ func (f *flattener) appendTo(vars []Var, prefix string) []Var {
 		if i+1 < len(f.leaves) && f.leaves[i+1].key == l.key {
 			continue
 		}
-		v := Var{Key: prefix + upper(l.key), Value: l.value.text, line: l.value.line, column: l.value.column}
-		if l.value.kind == text {
-			v.quoted, v.Value = true, strip(v.Value)
+		v := Var{Key: prefix + upper(l.key), Value: l.value.Text, Place: l.value.Place}
+		if l.value.Kind == yaml11.Text {
+			v.quoted, v.Value = true, yaml11.Strip(v.Value)
 		}
 		vars = append(vars, v)
 	}
 	return vars
-}
-
-// strip takes away what Python counts as space.
-func strip(s string) string {
-	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f })
 }
 
 // upper is Python's str.upper, which differs from Go's where one letter becomes several.

@@ -1,4 +1,4 @@
-package env
+package yaml11
 
 import (
 	"fmt"
@@ -21,46 +21,53 @@ const (
 	maxCopied = 1 << 18
 )
 
-// kind is what a value is after resolution.
-type kind uint8
+// Kind is what a value is after resolution.
+type Kind uint8
 
+// The kinds of values, scalars first.
 const (
-	null kind = iota
-	boolean
-	integer
-	float
-	text
-	timestamp
-	binary
-	list
-	mapping
-	set
+	Null Kind = iota
+	Boolean
+	Integer
+	Float
+	Text
+	Timestamp
+	Binary
+	List
+	Mapping
+	Set
 )
 
-func (k kind) String() string {
+func (k Kind) String() string {
 	return [...]string{"nothing", "a truth value", "a number", "a number", "text", "a date", "binary data", "a list", "a mapping", "a set"}[k]
 }
 
-// value is one value of the document as it is meant. Values that aliases share are shared.
-type value struct {
-	kind   kind
-	text   string   // of a scalar: how Python prints it; of text: the text itself
-	keys   []*value // of a mapping or set, beside items
-	items  []*value // of a list, mapping or set
-	line   int
-	column int
-	depth  int // levels below
-	cost   int
+// Place is where something is written. Line and Column count from 1, columns in characters; 0 means that it is not known.
+type Place struct {
+	File   string
+	Line   int
+	Column int
 }
 
-// get answers what is below the named keys, or nil.
-func (v *value) get(path ...string) *value {
+// Value is one value of the document as it is meant. Values that aliases share are shared.
+type Value struct {
+	Place
+	Kind  Kind
+	Text  string   // of a scalar: how Python prints it; of text: the text itself
+	Keys  []*Value // of a mapping or set, beside Items
+	Items []*Value // of a list, mapping or set
+	depth int      // levels below
+	cost  int
+}
+
+// Get answers what is below the named keys, or nil.
+func (v *Value) Get(path ...string) *Value {
 	for _, name := range path {
-		next := (*value)(nil)
-		if v.kind == mapping {
-			for i, key := range v.keys {
-				if key.kind == text && key.text == name {
-					next = v.items[i]
+		next := (*Value)(nil)
+		if v.Kind == Mapping {
+			for i, key := range v.Keys {
+				if key.Kind == Text && key.Text == name {
+					next = v.Items[i]
 				}
 			}
 		}
@@ -73,26 +80,26 @@ func (v *value) get(path ...string) *value {
 
 // ident is what makes two keys the same in a Python dict: 1, 1.0 and true are one key.
 type ident struct {
-	kind kind
+	kind Kind
 	text string
 }
 
-func (v *value) ident() ident {
+func (v *Value) ident() ident {
 	switch {
-	case v.kind == float:
-		return ident{integer, strings.TrimSuffix(v.text, ".0")}
-	case v.kind == boolean && v.text == "true":
-		return ident{integer, "1"}
-	case v.kind == boolean:
-		return ident{integer, "0"}
+	case v.Kind == Float:
+		return ident{Integer, strings.TrimSuffix(v.Text, ".0")}
+	case v.Kind == Boolean && v.Text == "true":
+		return ident{Integer, "1"}
+	case v.Kind == Boolean:
+		return ident{Integer, "0"}
 	}
-	return ident{v.kind, v.text}
+	return ident{v.Kind, v.Text}
 }
 
 // builder turns nodes into values, once for each anchor.
 type builder struct {
 	origin     string
-	seen       map[*yaml.Node]*value // nil while the value is being built
+	seen       map[*yaml.Node]*Value // nil while the value is being built
 	anchors    map[string]int        // line of each name
 	problems   []Problem
 	duplicates []Problem
@@ -101,17 +108,19 @@ type builder struct {
 	grown      bool // a problem said that the document grows too large
 }
 
+func (b *builder) place(n *yaml.Node) Place { return Place{b.origin, n.Line, n.Column} }
+
 // problem notes what is wrong with a node and answers a value to go on with.
-func (b *builder) problem(n *yaml.Node, message, remedy string) *value {
+func (b *builder) problem(n *yaml.Node, message, remedy string) *Value {
 	b.problems = append(b.problems, Problem{File: b.origin, Line: n.Line, Column: n.Column, Message: message, Remedy: remedy})
-	return &value{line: n.Line, column: n.Column, cost: nodeCost}
+	return &Value{Place: b.place(n), cost: nodeCost}
 }
 
 const anchorName = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 
-func (b *builder) build(n *yaml.Node) *value {
-	if len(b.problems) > maxProblems {
-		return &value{line: n.Line, column: n.Column}
+func (b *builder) build(n *yaml.Node) *Value {
+	if len(b.problems) > MaxProblems {
+		return &Value{Place: b.place(n)}
 	}
 	if n.Kind == yaml.AliasNode {
 		return b.alias(n)
@@ -135,9 +144,9 @@ func (b *builder) build(n *yaml.Node) *value {
 	return v
 }
 
-func (b *builder) alias(n *yaml.Node) *value {
+func (b *builder) alias(n *yaml.Node) *Value {
 	if b.target(n) == nil {
-		return &value{line: n.Line, column: n.Column}
+		return &Value{Place: b.place(n)}
 	}
 	v := b.build(n.Alias)
 	switch {
@@ -162,26 +171,26 @@ func (b *builder) target(n *yaml.Node) *yaml.Node {
 }
 
 // tooLarge is said once: where one alias grows too large, the others of the document mostly do too.
-func (b *builder) tooLarge(n *yaml.Node) *value {
+func (b *builder) tooLarge(n *yaml.Node) *Value {
 	if b.grown {
-		return &value{line: n.Line, column: n.Column}
+		return &Value{Place: b.place(n)}
 	}
 	b.grown = true
 	return b.problem(n, "holds too many values, or grows too large when its aliases are expanded",
 		"write fewer values and do not nest anchors")
 }
 
-func (b *builder) tooDeep(n *yaml.Node) *value {
+func (b *builder) tooDeep(n *yaml.Node) *Value {
 	return b.problem(n, fmt.Sprintf("is nested more than %d levels deep", maxDepth), "use fewer levels; what an alias stands for counts, too")
 }
 
-func (b *builder) node(n *yaml.Node) *value {
+func (b *builder) node(n *yaml.Node) *Value {
 	if b.depth == maxDepth {
 		return b.tooDeep(n)
 	}
 	b.depth++
 	defer func() { b.depth-- }()
-	v := &value{line: n.Line, column: n.Column, cost: nodeCost}
+	v := &Value{Place: b.place(n), cost: nodeCost}
 	switch n.Kind {
 	case yaml.ScalarNode:
 		b.scalar(n, v)
@@ -190,8 +199,8 @@ func (b *builder) node(n *yaml.Node) *value {
 	case yaml.MappingNode:
 		b.mapping(n, v)
 	}
-	v.cost += len(v.text)
-	for _, part := range [2][]*value{v.keys, v.items} {
+	v.cost += len(v.Text)
+	for _, part := range [2][]*Value{v.Keys, v.Items} {
 		for _, child := range part {
 			v.depth = max(v.depth, child.depth+1)
 			v.cost = min(v.cost+child.cost, 2*maxCost)
@@ -210,37 +219,37 @@ func explicitTag(n *yaml.Node) string {
 
 const quotedStyle = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 
-// plain reports whether the text of a scalar decides what it is: unquoted, or with the tag "!" as PyYAML reads it.
-func plain(n *yaml.Node) bool {
+// Plain reports whether the text of a scalar decides what it is: unquoted, or with the tag "!" as PyYAML reads it.
+func Plain(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && (n.Style&(quotedStyle|yaml.TaggedStyle) == 0 || n.Tag == "!")
 }
 
-func (b *builder) scalar(n *yaml.Node, v *value) {
+func (b *builder) scalar(n *yaml.Node, v *Value) {
 	var err error
 	switch tag := explicitTag(n); {
-	case plain(n):
-		v.kind, v.text, err = resolvePlain(n.Value)
+	case Plain(n):
+		v.Kind, v.Text, err = Resolve(n.Value)
 	case tag == "":
-		v.kind, v.text = text, n.Value
+		v.Kind, v.Text = Text, n.Value
 	default:
-		v.kind, v.text, err = resolveTagged(tag, n.Value)
+		v.Kind, v.Text, err = resolveTagged(tag, n.Value)
 	}
 	if err != nil {
 		b.problem(n, err.Error(), "put the value in quotes")
 	}
 }
 
-func (b *builder) sequence(n *yaml.Node, v *value) {
-	v.kind = list
+func (b *builder) sequence(n *yaml.Node, v *Value) {
+	v.Kind = List
 	tag := explicitTag(n)
 	switch tag {
 	case "", "!!seq":
 		for _, child := range n.Content {
-			v.items = append(v.items, b.build(child))
+			v.Items = append(v.Items, b.build(child))
 		}
 	case "!!omap", "!!pairs":
 		for _, child := range n.Content {
-			v.items = append(v.items, b.pair(child))
+			v.Items = append(v.Items, b.pair(child))
 		}
 	default:
 		b.problem(n, "has a tag (!name) that a list cannot have", "remove the tag")
@@ -248,9 +257,9 @@ func (b *builder) sequence(n *yaml.Node, v *value) {
 }
 
 // pair is an item of an ordered mapping: a list of key and value, as it flattens.
-func (b *builder) pair(n *yaml.Node) *value {
+func (b *builder) pair(n *yaml.Node) *Value {
 	if n = b.target(n); n == nil {
-		return &value{}
+		return &Value{}
 	}
 	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
 		return b.problem(n, "must be one key with its value", "write '- key: value'")
@@ -258,29 +267,29 @@ func (b *builder) pair(n *yaml.Node) *value {
 	b.depth++
 	defer func() { b.depth-- }()
 	key, val := b.build(n.Content[0]), b.build(n.Content[1])
-	return &value{kind: list, items: []*value{key, val}, line: n.Line, column: n.Column,
+	return &Value{Kind: List, Items: []*Value{key, val}, Place: b.place(n),
 		depth: 1 + max(key.depth, val.depth), cost: min(nodeCost+key.cost+val.cost, 2*maxCost)}
 }
 
-func (b *builder) mapping(n *yaml.Node, v *value) {
-	v.kind = mapping
+func (b *builder) mapping(n *yaml.Node, v *Value) {
+	v.Kind = Mapping
 	switch explicitTag(n) {
 	case "", "!!map":
 	case "!!set":
-		v.kind = set
+		v.Kind = Set
 	default:
 		b.problem(n, "has a tag (!name) that a mapping cannot have", "remove the tag")
 		return
 	}
-	m := entries{value: v}
+	m := entries{Value: v}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if isMerge(n.Content[i]) {
 			b.merge(&m, n.Content[i+1])
 		}
 	}
-	if len(v.keys) > 0 {
-		m.merged = make(map[ident]bool, len(v.keys))
-		for _, key := range v.keys {
+	if len(v.Keys) > 0 {
+		m.merged = make(map[ident]bool, len(v.Keys))
+		for _, key := range v.Keys {
 			m.merged[key.ident()] = true
 		}
 	}
@@ -292,17 +301,17 @@ func (b *builder) mapping(n *yaml.Node, v *value) {
 }
 
 func isMerge(n *yaml.Node) bool {
-	return plain(n) && n.Value == "<<" || n.Kind == yaml.ScalarNode && explicitTag(n) == "!!merge"
+	return Plain(n) && n.Value == "<<" || n.Kind == yaml.ScalarNode && explicitTag(n) == "!!merge"
 }
 
 func (b *builder) entry(m *entries, keyNode, valueNode *yaml.Node) {
-	var key *value
-	if plain(keyNode) && keyNode.Value == "=" { // the default key of YAML 1.1 is text as a key and an error as a value
-		key = &value{kind: text, text: "=", line: keyNode.Line, column: keyNode.Column, cost: nodeCost + 1}
+	var key *Value
+	if Plain(keyNode) && keyNode.Value == "=" { // the default key of YAML 1.1 is text as a key and an error as a value
+		key = &Value{Kind: Text, Text: "=", Place: b.place(keyNode), cost: nodeCost + 1}
 	} else {
 		key = b.build(keyNode)
 	}
-	if key.kind >= list {
+	if key.Kind >= List {
 		b.problem(keyNode, "a list or mapping cannot be a key", "write a plain key")
 	}
 	before := m.put(key, b.build(valueNode))
@@ -325,11 +334,11 @@ func (b *builder) merge(m *entries, n *yaml.Node) {
 	}
 	for i := len(sources) - 1; i >= 0; i-- {
 		from := b.build(sources[i])
-		if from.kind != mapping && from.kind != set {
+		if from.Kind != Mapping && from.Kind != Set {
 			b.problem(sources[i], "a merge key (<<) needs a mapping or a list of mappings", "write '<<: *name' where &name is a mapping")
 			return
 		}
-		if b.copied += len(from.keys); b.copied > maxCopied {
+		if b.copied += len(from.Keys); b.copied > maxCopied {
 			b.tooLarge(n)
 			return
 		}
@@ -337,39 +346,39 @@ func (b *builder) merge(m *entries, n *yaml.Node) {
 			b.tooDeep(n)
 			return
 		}
-		for j, key := range from.keys {
-			m.put(key, from.items[j])
+		for j, key := range from.Keys {
+			m.put(key, from.Items[j])
 		}
 	}
 }
 
 // entries collects the keys of one mapping in the order of their first mention.
 type entries struct {
-	*value
+	*Value
 	merged map[ident]bool // keys that came from merge keys only, so far
 	index  map[ident]int  // nil while a linear search is cheap
 }
 
 // put sets a key to a value; the last one wins. It answers the key that was there before, or nil.
-func (m *entries) put(key, val *value) *value {
+func (m *entries) put(key, val *Value) *Value {
 	i := m.find(key)
 	if i < 0 {
-		m.keys, m.items = append(m.keys, key), append(m.items, val)
+		m.Keys, m.Items = append(m.Keys, key), append(m.Items, val)
 		if m.index != nil {
-			m.index[key.ident()] = len(m.keys) - 1
+			m.index[key.ident()] = len(m.Keys) - 1
 		}
 		return nil
 	}
-	before := m.keys[i]
-	m.keys[i], m.items[i] = key, val
+	before := m.Keys[i]
+	m.Keys[i], m.Items[i] = key, val
 	return before
 }
 
 const linear = 8 // keys up to which comparing them all beats a map
 
-func (m *entries) find(key *value) int {
-	if len(m.keys) <= linear {
-		for i, k := range m.keys {
+func (m *entries) find(key *Value) int {
+	if len(m.Keys) <= linear {
+		for i, k := range m.Keys {
 			if k.ident() == key.ident() {
 				return i
 			}
@@ -378,7 +387,7 @@ func (m *entries) find(key *value) int {
 	}
 	if m.index == nil {
 		m.index = make(map[ident]int, 4*linear)
-		for i, k := range m.keys {
+		for i, k := range m.Keys {
 			m.index[k.ident()] = i
 		}
 	}
@@ -386,4 +395,11 @@ func (m *entries) find(key *value) int {
 		return i
 	}
 	return -1
+}
+
+// duplicate is the problem of a key that stands twice in one mapping.
+func duplicate(origin string, first, second *Value) Problem {
+	return Problem{File: origin, Line: second.Line, Column: second.Column,
+		Message: fmt.Sprintf("the same key stands in line %d and in line %d", first.Line, second.Line),
+		Remedy:  "remove one of the two; only the last one would count"}
 }

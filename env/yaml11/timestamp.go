@@ -1,4 +1,4 @@
-package env
+package yaml11
 
 import (
 	"errors"

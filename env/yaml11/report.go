@@ -1,4 +1,4 @@
-package env
+package yaml11
 
 import (
 	"cmp"
@@ -9,8 +9,8 @@ import (
 	"appliance/internal/remedy"
 )
 
-// maxProblems bounds a report: a list of a million wrong items needs no million lines to be understood.
-const maxProblems = 1000
+// MaxProblems bounds a report: a list of a million wrong items needs no million lines to be understood.
+const MaxProblems = 1000
 
 // Problem is one thing wrong with a document. Line and Column count from 1, columns in characters; 0 means that the
 // place is not known. Message and Remedy never hold a value of the document that could be a secret.
@@ -69,21 +69,21 @@ func (r *Report) Unwrap() error {
 	return remedy.With(fmt.Errorf("%s", r.Problems[0].Message), r.Problems[0].Remedy)
 }
 
-// report sorts problems into a *Report, or answers nil when there are none.
-func report(problems []Problem) error {
+// NewReport sorts problems into a *Report, or answers nil when there are none.
+func NewReport(problems []Problem) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	sortProblems(problems)
-	if more := len(problems) - maxProblems; more > 0 {
-		last := problems[maxProblems]
+	SortProblems(problems)
+	if more := len(problems) - MaxProblems; more > 0 {
+		last := problems[MaxProblems]
 		last.Path, last.Message, last.Remedy = "", fmt.Sprintf("and %d more problems", more), ""
-		problems = append(problems[:maxProblems:maxProblems], last)
+		problems = append(problems[:MaxProblems:MaxProblems], last)
 	}
 	return &Report{Problems: problems}
 }
 
-func sortProblems(problems []Problem) {
+func SortProblems(problems []Problem) {
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path))
 	})

@@ -1,4 +1,4 @@
-package env_test
+package flat_test
 
 import (
 	"bytes"
@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"appliance/env"
+	"appliance/env/flat"
+	"appliance/env/yaml11"
 )
 
-func parse(t testing.TB, data string) *env.Document {
+func parse(t testing.TB, data string) *yaml11.Document {
 	t.Helper()
-	doc, err := env.Parse("env.yml", []byte(data))
+	doc, err := yaml11.Parse("env.yml", []byte(data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,19 +54,19 @@ func TestFlattenKeysThatAreNotText(t *testing.T) {
 
 func TestFlattenIsBounded(t *testing.T) {
 	data := "a:\n  " + strings.Repeat("k", 1<<20) + ":\n" + strings.Repeat("  - x\n", 1000)
-	if _, err := parse(t, data).Flatten("a"); err == nil {
+	if _, err := flat.Flatten(parse(t, data).Top, "_", "a"); err == nil {
 		t.Error("flattened a name of 1 MiB a thousand times")
 	}
 }
 
 func TestWriteShellOptions(t *testing.T) {
 	doc := parse(t, "a: {b: {c: x y, d: yes}}\n")
-	vars, err := doc.FlattenJoined("__", "a", "nope")
+	vars, err := flat.Flatten(doc.Top, "__", "a", "nope")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := env.WriteShell(&out, vars, env.Prefix("export "), env.Postfix(";"), env.Assign(" = ")); err != nil {
+	if err := flat.WriteShell(&out, vars, flat.Prefix("export "), flat.Postfix(";"), flat.Assign(" = ")); err != nil {
 		t.Fatal(err)
 	}
 	want := "export A__B__C = 'x y';\nexport A__B__D = true;\n"
@@ -81,8 +82,8 @@ func TestWriteShellTellsOfAFullDisk(t *testing.T) {
 	reader, writer := io.Pipe()
 	full := errors.New("full")
 	reader.CloseWithError(full)
-	vars, err := parse(t, "a: {b: 1}").Flatten("a")
-	if err := errors.Join(err, env.WriteShell(writer, vars)); !errors.Is(err, full) {
+	vars, err := flat.Flatten(parse(t, "a: {b: 1}").Top, "_", "a")
+	if err := errors.Join(err, flat.WriteShell(writer, vars)); !errors.Is(err, full) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -102,15 +103,15 @@ func benchmarkFlatten(b *testing.B, size int) {
 	b.SetBytes(int64(len(data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		doc, err := env.Parse("env.yml", data)
+		doc, err := yaml11.Parse("env.yml", data)
 		if err != nil {
 			b.Fatal(err)
 		}
-		vars, err := doc.Flatten("ecs", "appliance")
+		vars, err := flat.Flatten(doc.Top, "_", "ecs", "appliance")
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := env.WriteShell(io.Discard, vars); err != nil {
+		if err := flat.WriteShell(io.Discard, vars); err != nil {
 			b.Fatal(err)
 		}
 	}

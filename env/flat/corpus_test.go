@@ -1,4 +1,4 @@
-package env_test
+package flat_test
 
 import (
 	"bytes"
@@ -7,23 +7,24 @@ import (
 	"strings"
 	"testing"
 
-	"appliance/env"
-
 	"github.com/google/go-cmp/cmp"
+
+	"appliance/env/flat"
+	"appliance/env/yaml11"
 )
 
 // flattened does what the predecessor's program does with a document and its KEY argument.
 func flattened(data []byte, key string) (string, error) {
-	doc, err := env.Parse("stdin", data)
+	doc, err := yaml11.Parse("stdin", data)
 	if err != nil {
 		return "", err
 	}
-	vars, err := doc.Flatten(strings.Split(key, ",")...)
+	vars, err := flat.Flatten(doc.Top, "_", strings.Split(key, ",")...)
 	if err != nil {
 		return "", err
 	}
 	var out bytes.Buffer
-	err = env.WriteShell(&out, vars)
+	err = flat.WriteShell(&out, vars)
 	return out.String(), err
 }
 

@@ -1,4 +1,4 @@
-package env
+package flat
 
 // expanding lists the letters that become several in upper case (SpecialCasing.txt of Unicode 14), one a line, each
 // followed by what it becomes.

@@ -1,9 +1,28 @@
-package env_test
+package yaml11_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
+
+	"appliance/env/flat"
+	"appliance/env/yaml11"
 )
+
+// flattened prints what is below one key at the top of a document.
+func flattened(data []byte, key string) (string, error) {
+	doc, err := yaml11.Parse("env.yml", data)
+	if err != nil {
+		return "", err
+	}
+	vars, err := flat.Flatten(doc.Top, "_", key)
+	if err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	err = flat.WriteShell(&out, vars)
+	return out.String(), err
+}
 
 // TestScalars holds scalars against what Python 3 with PyYAML 6 prints for them; "!" means that it refuses them.
 func TestScalars(t *testing.T) {

@@ -1,32 +1,33 @@
-package env
+package yaml11
 
 import (
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
-// resolvePlain tells what an unquoted scalar means, by the rules of PyYAML 6, and how Python prints it. It is written by
+// Resolve tells what an unquoted scalar means, by the rules of PyYAML 6, and how Python prints it. It is written by
 // hand because a process that only flattens must not pay for compiling regular expressions.
-func resolvePlain(s string) (kind, string, error) {
+func Resolve(s string) (Kind, string, error) {
 	if s == "" {
-		return null, "", nil
+		return Null, "", nil
 	}
 	switch c := s[0]; {
 	case c >= '0' && c <= '9' || c == '+' || c == '-' || c == '.':
 		return resolveNumber(s)
 	case s == "~" || s == "null" || s == "Null" || s == "NULL":
-		return null, "", nil
+		return Null, "", nil
 	case s == "=":
-		return null, "", errors.New("an unquoted = has a meaning of its own in YAML 1.1")
+		return Null, "", errors.New("an unquoted = has a meaning of its own in YAML 1.1")
 	case s == "<<":
-		return null, "", errors.New("an unquoted << is a merge key and no value")
+		return Null, "", errors.New("an unquoted << is a merge key and no value")
 	}
 	if is, word := boolWord(s); word {
-		return boolean, is, nil
+		return Boolean, is, nil
 	}
-	return text, s, nil
+	return Text, s, nil
 }
 
 // boolWord answers "true" or "false" for a word that YAML 1.1 reads so.
@@ -40,52 +41,52 @@ func boolWord(s string) (is string, word bool) {
 	return "", false
 }
 
-func resolveNumber(s string) (kind, string, error) {
+func resolveNumber(s string) (Kind, string, error) {
 	if n, ok := scanInt(s); ok {
 		t, err := n.decimal()
-		return integer, t, err
+		return Integer, t, err
 	}
 	if isFloat(s) {
 		t, err := floatText(s)
-		return float, t, err
+		return Float, t, err
 	}
 	if t, ok, err := timestampText(s, false); ok {
-		return timestamp, t, err
+		return Timestamp, t, err
 	}
-	return text, s, nil
+	return Text, s, nil
 }
 
 // resolveTagged reads a scalar as the tag says that its author wrote before it.
-func resolveTagged(tag, s string) (kind, string, error) {
+func resolveTagged(tag, s string) (Kind, string, error) {
 	switch tag {
 	case "!!str":
-		return text, s, nil
+		return Text, s, nil
 	case "!!null":
-		return null, "", nil
+		return Null, "", nil
 	case "!!bool":
 		if is, word := boolWord(strings.ToLower(s)); word {
-			return boolean, is, nil
+			return Boolean, is, nil
 		}
 	case "!!int":
 		if t, err := taggedInt(s); err == nil {
-			return integer, t, nil
+			return Integer, t, nil
 		}
 	case "!!float":
 		if t, err := floatText(s); err == nil {
-			return float, t, nil
+			return Float, t, nil
 		}
 	case "!!timestamp":
 		if t, ok, err := timestampText(s, true); ok {
-			return timestamp, t, err
+			return Timestamp, t, err
 		}
 	case "!!binary":
 		if data, err := decodeBase64(s); err == nil {
-			return binary, pyBytes(data), nil
+			return Binary, pyBytes(data), nil
 		}
 	default:
-		return null, "", errors.New("a tag (!name) that is not known")
+		return Null, "", errors.New("a tag (!name) that is not known")
 	}
-	return null, "", fmt.Errorf("a value that cannot be read as its tag %s says", tag)
+	return Null, "", fmt.Errorf("a value that cannot be read as its tag %s says", tag)
 }
 
 // decodeBase64 skips what is not of the alphabet, as Python does.
@@ -113,8 +114,8 @@ func pyBytes(data []byte) string {
 	})
 }
 
-// pyText prints text as Python's repr does, for the members of a set.
-func pyText(s string) string {
+// PyText prints text as Python's repr does, for the members of a set.
+func PyText(s string) string {
 	return pyQuote(s, func(b *strings.Builder, c byte) {
 		if c < 0x20 || c == 0x7f {
 			fmt.Fprintf(b, `\x%02x`, c)
@@ -148,4 +149,9 @@ func pyQuote(s string, other func(*strings.Builder, byte)) string {
 	}
 	b.WriteByte(quote)
 	return b.String()
+}
+
+// Strip takes away what Python counts as space.
+func Strip(s string) string {
+	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f })
 }
