@@ -20,7 +20,10 @@ type (
 )
 
 // Document is a parsed env.yml and where it came from. It does not change after Parse and is safe for concurrent use.
-type Document struct{ *yaml11.Document }
+type Document struct {
+	*yaml11.Document
+	layers []*Document // that it was merged of
+}
 
 // Parse decodes one environment document; yaml11.Parse tells what it refuses.
 func Parse(origin string, data []byte) (*Document, error) {
@@ -28,7 +31,7 @@ func Parse(origin string, data []byte) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Document{doc}, nil
+	return &Document{Document: doc}, nil
 }
 
 // Flatten lists the leaves below the named top-level keys as programs know them: the key ecs.git.branch is ECS_GIT_BRANCH.

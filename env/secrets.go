@@ -3,6 +3,7 @@ package env
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"appliance/env/yaml11"
@@ -14,20 +15,11 @@ const shortestSecret = 6 // bytes
 // secretWords in a key below ecs, where no schema tells, make its value a secret.
 var secretWords = []string{"pass", "secret", "token", "key", "credential", "dsn", "settings", "encrypt", "sign", "auth"}
 
-// Secrets lists the texts of the document that must not be shown: those of keys that the schema marks x-secret, and below
-// every other key than appliance those whose name says so. Of a text of several lines each is a secret of its own.
+// Secrets lists the texts of the document that must not be shown. Of a text of several lines each is a secret of its own.
 func (d *Document) Secrets() []string {
-	r, err := loadRules()
-	if err != nil {
-		return nil // a schema that does not load lets no document pass
-	}
 	var found []string
 	collect(d.Top, nil, func(place []string, v *yaml11.Value) {
-		_, secret := r.written.at(place)
-		if place[0] != "appliance" { // the schema calls everything there secret, to be sure; hiding all of it would tell nothing
-			secret = secretByName(place[1:])
-		}
-		if !secret {
+		if !isSecret(place) {
 			return
 		}
 		for line := range strings.Lines(v.Text) {
@@ -40,6 +32,23 @@ func (d *Document) Secrets() []string {
 	return slices.Compact(found) // the longest first: it may hold a shorter one
 }
 
+// isSecret says whether the value at a place must not be shown: the schema marks such keys, and where it says nothing, below
+// ecs and in what others read, the name of the key tells.
+func isSecret(place []string) bool {
+	r, err := loadRules()
+	if err != nil {
+		return true // a schema that does not load lets no document pass
+	}
+	node, secret := r.written.at(place)
+	switch {
+	case place[0] == "ecs": // the schema calls all of it secret, to be sure; hiding all of it would tell nothing
+		return secretByName(place[1:])
+	case node == nil && place[0] != "appliance":
+		return secretByName(place)
+	}
+	return secret
+}
+
 func secretByName(place []string) bool {
 	return slices.ContainsFunc(place, func(part string) bool {
 		part = strings.ToLower(part)
@@ -47,20 +56,21 @@ func secretByName(place []string) bool {
 	})
 }
 
-// collect hands every scalar that is text, with the place it stands at, to seen.
+// collect hands every scalar that could be a secret, with the place it stands at, to seen.
 func collect(v *yaml11.Value, place []string, seen func(place []string, v *yaml11.Value)) {
 	switch v.Kind {
-	case yaml11.Text:
-		if len(place) > 0 {
-			seen(place, v)
-		}
+	case yaml11.Null, yaml11.Boolean:
 	case yaml11.Mapping:
 		for i, key := range v.Keys {
 			collect(v.Items[i], append(slices.Clip(place), key.Text), seen)
 		}
 	case yaml11.List:
-		for _, item := range v.Items {
-			collect(item, append(slices.Clip(place), ""), seen)
+		for i, item := range v.Items {
+			collect(item, append(slices.Clip(place), strconv.Itoa(i)), seen)
+		}
+	default:
+		if len(place) > 0 {
+			seen(place, v)
 		}
 	}
 }

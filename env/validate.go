@@ -86,7 +86,7 @@ func (v *validation) collect(e *jsonschema.ValidationError) {
 		return
 	}
 	place := e.InstanceLocation
-	at, known := v.locate(place)
+	at, known := v.Top.Locate(place)
 	if !known {
 		return
 	}
@@ -103,25 +103,6 @@ func (v *validation) collect(e *jsonschema.ValidationError) {
 	default:
 		v.wrong(at, place)
 	}
-}
-
-// locate answers the value at a place of the schema's view.
-func (v *validation) locate(place []string) (*yaml11.Value, bool) {
-	at := v.Top
-	for _, part := range place {
-		if at.Kind == yaml11.List {
-			i, err := strconv.Atoi(part)
-			if err != nil || i >= len(at.Items) {
-				return nil, false
-			}
-			at = at.Items[i]
-			continue
-		}
-		if at = at.Get(part); at == nil {
-			return nil, false
-		}
-	}
-	return at, true
 }
 
 // unknown reports keys that the schema does not have, with those that were probably meant.

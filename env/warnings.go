@@ -16,12 +16,17 @@ import (
 // differently, keys that nothing reads, and names that collide or are no shell names once they are flattened.
 func (d *Document) Warnings() []Problem {
 	w := warnings{Document: d}
-	if !bytes.HasPrefix(bytes.TrimPrefix(d.Data, []byte("\ufeff")), []byte("#cloud-config")) {
-		w.add(1, 1, nil, "the first line is not #cloud-config", "write it there, or cloud-init will not read the file")
+	layers := d.Layers()
+	if base := layers[0]; !bytes.HasPrefix(bytes.TrimPrefix(base.Data, []byte("\ufeff")), []byte("#cloud-config")) {
+		w.add(yaml11.Place{File: base.Origin, Line: 1, Column: 1}, nil, "the first line is not #cloud-config",
+			"write it there, or cloud-init will not read the file")
 	}
 	if r, err := loadRules(); err == nil {
 		w.rules = &r.written
-		w.node(d.Root, nil)
+		for _, layer := range layers {
+			w.file = layer.Origin
+			w.node(layer.Root, nil)
+		}
 		if at := d.Top.Get("appliance"); at != nil {
 			w.deprecated(at, []string{"appliance"})
 		}
@@ -33,13 +38,14 @@ func (d *Document) Warnings() []Problem {
 
 type warnings struct {
 	*Document
+	file     string // being walked
 	rules    *schema
 	problems []Problem
 }
 
-func (w *warnings) add(line, column int, place []string, message, remedy string) {
+func (w *warnings) add(at yaml11.Place, place []string, message, remedy string) {
 	if len(w.problems) < yaml11.MaxProblems {
-		w.problems = append(w.problems, Problem{File: w.Origin, Line: line, Column: column, Path: dotted(place), Message: message, Remedy: remedy})
+		w.problems = append(w.problems, Problem{File: at.File, Line: at.Line, Column: at.Column, Path: dotted(place), Message: message, Remedy: remedy})
 	}
 }
 
@@ -84,14 +90,14 @@ func (w *warnings) scalar(n *yaml.Node, place []string) {
 	case yaml11.Integer, yaml11.Float:
 		remedy = "put it in quotes, or write it as a plain decimal number"
 	}
-	w.add(n.Line, n.Column, place, message, remedy)
+	w.add(yaml11.Place{File: w.file, Line: n.Line, Column: n.Column}, place, message, remedy)
 }
 
 func (w *warnings) deprecated(at *yaml11.Value, place []string) {
 	for i, key := range at.Keys {
 		below := append(slices.Clone(place), key.Text)
 		if node, _ := w.rules.at(below); node != nil && node.Deprecated {
-			w.add(key.Line, key.Column, below, "this key is out of use", strings.ToLower(node.About[:1])+strings.TrimSuffix(node.About[1:], "."))
+			w.add(key.Place, below, "this key is out of use", strings.ToLower(node.About[:1])+strings.TrimSuffix(node.About[1:], "."))
 		}
 		w.deprecated(at.Items[i], below)
 	}
@@ -108,15 +114,19 @@ func (w *warnings) names() {
 	if err != nil {
 		return // Validate tells
 	}
-	lines := make(map[string]int, len(vars))
+	places := make(map[string]yaml11.Place, len(vars))
 	for _, v := range vars {
 		if strings.Trim(v.Key, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
-			w.add(v.Line, v.Column, nil, fmt.Sprintf("the flattened name %q is no name of a shell variable", shorten(v.Key)),
+			w.add(v.Place, nil, fmt.Sprintf("the flattened name %q is no name of a shell variable", shorten(v.Key)),
 				"use only letters, digits and _ in keys")
 		}
-		if before, twice := lines[v.Key]; twice {
-			w.add(v.Line, v.Column, nil, fmt.Sprintf("%s is also the flattened name of line %d", shorten(v.Key), before), "rename one of the keys")
+		if before, twice := places[v.Key]; twice {
+			where := fmt.Sprintf("line %d", before.Line)
+			if before.File != v.File {
+				where += " of " + before.File
+			}
+			w.add(v.Place, nil, fmt.Sprintf("%s is also the flattened name of %s", shorten(v.Key), where), "rename one of the keys")
 		}
-		lines[v.Key] = v.Line
+		places[v.Key] = v.Place
 	}
 }

@@ -2,6 +2,7 @@ package yaml11
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -52,12 +53,13 @@ type Place struct {
 // Value is one value of the document as it is meant. Values that aliases share are shared.
 type Value struct {
 	Place
-	Kind  Kind
-	Text  string   // of a scalar: how Python prints it; of text: the text itself
-	Keys  []*Value // of a mapping or set, beside Items
-	Items []*Value // of a list, mapping or set
-	depth int      // levels below
-	cost  int
+	Kind   Kind
+	Text   string   // of a scalar: how Python prints it; of text: the text itself
+	Keys   []*Value // of a mapping or set, beside Items
+	Items  []*Value // of a list, mapping or set
+	depth  int      // levels below
+	cost   int
+	base64 string // of binary data: as it was written
 }
 
 // Get answers what is below the named keys, or nil.
@@ -76,6 +78,22 @@ func (v *Value) Get(path ...string) *Value {
 		}
 	}
 	return v
+}
+
+// Locate answers what is at a path, whose parts are keys of mappings or numbers of list items, from 0.
+func (v *Value) Locate(path []string) (*Value, bool) {
+	for _, part := range path {
+		if v.Kind == List {
+			i, err := strconv.Atoi(part)
+			if err != nil || i < 0 || i >= len(v.Items) {
+				return nil, false
+			}
+			v = v.Items[i]
+		} else if v = v.Get(part); v == nil {
+			return nil, false
+		}
+	}
+	return v, true
 }
 
 // ident is what makes two keys the same in a Python dict: 1, 1.0 and true are one key.
@@ -233,6 +251,9 @@ func (b *builder) scalar(n *yaml.Node, v *Value) {
 		v.Kind, v.Text = Text, n.Value
 	default:
 		v.Kind, v.Text, err = resolveTagged(tag, n.Value)
+		if v.Kind == Binary {
+			v.base64 = n.Value
+		}
 	}
 	if err != nil {
 		b.problem(n, err.Error(), "put the value in quotes")
