@@ -40,6 +40,34 @@ func (s *System) WriteFile(path string, data []byte, perm fs.FileMode) error {
 	return s.syncDir(filepath.Dir(path))
 }
 
+// WriteNewFile puts data at path as WriteFile does, unless something is there already: then it answers fs.ErrExist and changes
+// nothing. The directory must be there.
+func (s *System) WriteNewFile(path string, data []byte, perm fs.FileMode) error {
+	if err := s.Observe("write", path); err != nil {
+		return err
+	}
+	name := s.Path(path)
+	removeStale(name)
+	file, err := renameio.NewPendingFile(name, renameio.WithTempDir(filepath.Dir(name)), renameio.WithStaticPermissions(perm))
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	defer func() { _ = file.Cleanup() }() // its other name stays
+	if _, err = file.Write(data); err == nil {
+		err = file.Sync()
+	}
+	if err == nil {
+		err = s.Observe("link", path)
+	}
+	if err == nil {
+		err = os.Link(file.Name(), name) // unlike a rename, it takes nobody's place
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return s.syncDir(filepath.Dir(path))
+}
+
 // removeStale takes away the temporary files that a crash in the middle of WriteFile has left beside name. They are ours
 // alone: a host has one writer of each file.
 func removeStale(name string) {

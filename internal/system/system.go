@@ -15,11 +15,13 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Effect is one thing about to happen (or just done) to the host.
 type Effect struct {
-	Op     string // "write", "rename", "syncdir", "mkdir", "symlink", "remove", "chmod", "chown", "lock", "exec", "engine", "engine-done"
+	Op     string // "write", "rename", "link", "mount", "syncdir", "mkdir", "symlink", "remove", "chmod", "chown", "lock", "exec", "engine", "engine-done"
 	Object string // path below the root, command line or engine request
 }
 
@@ -124,6 +126,15 @@ func (s *System) Command(ctx context.Context, argv ...string) (string, error) {
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return lines[len(lines)-1]
+}
+
+// Uptime returns how long the machine has been up, suspended times included. No setting of the clock changes it.
+func (s *System) Uptime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t); err != nil {
+		panic(err) // the clock is there on every kernel since 2.6.39
+	}
+	return time.Duration(t.Nano())
 }
 
 // bootMark lies on the tmpfs that /run is: a boot wipes it. The kernel's boot_id would not do: containers share it.
