@@ -65,7 +65,7 @@ func (d *Document) Given(path []string) []Given {
 // Find answers the path that a key names, such as appliance.extra.files[0].path, and the value there. A part that has
 // dots of its own is found, too.
 func (d *Document) Find(key string) (path []string, v *yaml11.Value, ok bool) {
-	parts := strings.FieldsFunc(key, func(r rune) bool { return r == '.' || r == '[' || r == ']' })
+	parts := Path(key)
 	v, path, ok = find(d.Top, nil, parts)
 	if !ok {
 		return parts, nil, false

@@ -19,8 +19,9 @@ var schemaJSON []byte
 var defaultEnv []byte
 
 // Schema answers the JSON Schema (draft 2020-12) of the document, for editors and for documentation. Beside the
-// standard it says "x-secret" of a key whose value must never be shown, "x-expects" of a value in words, and "x-limit" why
-// a value may not be longer.
+// standard it says "x-secret" of a key whose value must never be shown, "x-expects" of a value in words, "x-limit" why
+// a value may not be longer, "x-keys" what the keys of a mapping are that are free to choose, and "x-pending" of a key, and
+// all below it, that the appliance itself does not act upon yet.
 func Schema() []byte { return slices.Clone(schemaJSON) }
 
 // Default answers the document of a host that was handed none: localhost, no filesystems of its own, no secrets.
@@ -38,7 +39,9 @@ var loadRules = sync.OnceValues(func() (rules, error) {
 	if err != nil {
 		return rules{}, err
 	}
-	const id = "urn:appliance:env"
+	// Below this address the library takes a schema for sound. Checking ours would cost every process more than compiling it
+	// does; a test holds it against the metaschema instead.
+	const id = "https://json-schema.org/appliance"
 	compiler := jsonschema.NewCompiler()
 	if err := compiler.AddResource(id, doc); err != nil {
 		return rules{}, err
@@ -47,24 +50,50 @@ var loadRules = sync.OnceValues(func() (rules, error) {
 	if err != nil {
 		return rules{}, err
 	}
-	var r = rules{compiled: compiled}
-	err = json.Unmarshal(schemaJSON, &r.written)
-	return r, err
+	written, err := loadWritten()
+	if err != nil {
+		return rules{}, err
+	}
+	return rules{compiled: compiled, written: *written}, nil
 })
 
-// schema is what messages need to know of a node of the schema.
+// loadWritten is for those who describe keys, and need none of the compiler's work.
+var loadWritten = sync.OnceValues(func() (*schema, error) {
+	written := new(schema)
+	return written, json.Unmarshal(schemaJSON, written)
+})
+
+// schema is what messages and the manual need to know of a node of the schema.
 type schema struct {
 	Ref        string             `json:"$ref"`
 	Type       types              `json:"type"`
+	Required   []string           `json:"required"`
 	Properties map[string]*schema `json:"properties"`
+	Others     others             `json:"additionalProperties"`
 	Items      *schema            `json:"items"`
 	Defs       map[string]*schema `json:"$defs"`
 	Deprecated bool               `json:"deprecated"`
 	Title      string             `json:"title"`
 	About      string             `json:"description"`
+	Default    json.RawMessage    `json:"default"`
+	Examples   []json.RawMessage  `json:"examples"`
 	Secret     bool               `json:"x-secret"`
+	Pending    bool               `json:"x-pending"`
+	Keys       string             `json:"x-keys"`
 	Expects    string             `json:"x-expects"`
 	Limit      string             `json:"x-limit"`
+
+	rank int // among its siblings as they are written; only loadOrdered tells
+}
+
+// others is what a mapping holds at keys that are free to choose: nil where there may be none, or where nothing is said.
+type others struct{ *schema }
+
+func (o *others) UnmarshalJSON(data []byte) error {
+	if data[0] != '{' {
+		return nil
+	}
+	return json.Unmarshal(data, &o.schema)
 }
 
 // types is the "type" of a schema, which is one name or several.
@@ -94,26 +123,34 @@ func (s *schema) at(place []string) (node *schema, secret bool) {
 		if node == nil {
 			return nil, secret
 		}
-		t := node.target(root)
-		if t.Items != nil && slices.Contains(t.Type, "array") {
-			node = t.Items
-		} else {
-			node = t.Properties[part]
-		}
+		node = node.target(root).below(part)
 		secret = secret || node != nil && node.Secret
 	}
 	return node, secret
 }
 
+// below answers the node of a key or of an item.
+func (s *schema) below(part string) *schema {
+	if node := s.Properties[part]; node != nil {
+		return node
+	}
+	if s.Items != nil {
+		return s.Items
+	}
+	return s.Others.schema
+}
+
 // expects says in words what a place may hold.
 func (s *schema) expects(root *schema) string {
 	t := s.target(root)
-	if own := cmp.Or(s.Expects, t.Expects); own != "" {
-		return own
-	}
+	return cmp.Or(s.Expects, t.Expects, t.kinds())
+}
+
+// kinds names the types, of which null goes without saying.
+func (s *schema) kinds() string {
 	words := map[string]string{"object": "a mapping", "array": "a list", "string": "text", "integer": "a number"}
 	var names []string
-	for _, name := range t.Type {
+	for _, name := range s.Type {
 		if word := words[name]; word != "" {
 			names = append(names, word)
 		}

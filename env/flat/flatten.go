@@ -2,7 +2,6 @@
 package flat
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"appliance/env/yaml11"
+	"appliance/internal/remedy"
 )
 
 // maxFlat bounds the flattened document in bytes, because a long key is repeated in the name of all that is below it.
@@ -25,7 +25,8 @@ type Var struct {
 	Key   string
 	Value string
 
-	quoted bool // text, which a shell needs in quotes
+	quoted bool          // text, which a shell needs in quotes
+	clash  *yaml11.Value // a leaf of the same name that this one has replaced
 }
 
 // Flatten lists the leaves below the named keys at the top of a document ("." for the whole of it) as KEY_SUBKEY_0, where
@@ -42,7 +43,7 @@ func Flatten(top *yaml11.Value, combine string, keys ...string) ([]Var, error) {
 			if from = top.Get(name); from == nil {
 				continue
 			}
-			prefix = upper(name) + combine
+			prefix = upper("", name) + combine
 		}
 		if err := f.walk(path{kind: yaml11.Text}, from); err != nil {
 			return nil, err
@@ -55,9 +56,9 @@ func Flatten(top *yaml11.Value, combine string, keys ...string) ([]Var, error) {
 // path is the name so far. Python knows only its truth: below "" or 0 a name begins anew, and names of numbers fail
 // only once something is joined to them.
 type path struct {
-	kind yaml11.Kind
-	name []byte
-	line int
+	yaml11.Place // of the last key
+	kind         yaml11.Kind
+	name         []byte
 }
 
 func (p path) truth() bool {
@@ -91,7 +92,7 @@ func (f *flattener) walk(at path, v *yaml11.Value) error {
 	switch v.Kind {
 	case yaml11.Mapping:
 		for i, key := range v.Keys {
-			below, err := f.join(at, key.Kind, key.Text, key.Line)
+			below, err := f.join(at, key.Kind, key.Text, key.Place)
 			if err == nil {
 				err = f.walk(below, v.Items[i])
 			}
@@ -102,7 +103,7 @@ func (f *flattener) walk(at path, v *yaml11.Value) error {
 		return nil
 	case yaml11.List:
 		for i, item := range v.Items {
-			below, err := f.join(at, yaml11.Text, strconv.Itoa(i), item.Line)
+			below, err := f.join(at, yaml11.Text, strconv.Itoa(i), item.Place)
 			if err == nil {
 				err = f.walk(below, item)
 			}
@@ -119,23 +120,23 @@ func (f *flattener) walk(at path, v *yaml11.Value) error {
 	return f.leaf(at, v)
 }
 
-func (f *flattener) join(at path, kind yaml11.Kind, name string, line int) (path, error) {
+func (f *flattener) join(at path, kind yaml11.Kind, name string, place yaml11.Place) (path, error) {
 	if !at.truth() {
-		return path{kind, []byte(name), line}, nil
+		return path{place, kind, []byte(name)}, nil
 	}
 	if at.kind != yaml11.Text {
 		return path{}, keyError(at)
 	}
 	if kind != yaml11.Text {
-		return path{}, keyError(path{kind: kind, line: line})
+		return path{}, keyError(path{place, kind, nil})
 	}
 	at.name = append(append(at.name, f.combine...), name...)
-	at.line = line
+	at.Place = place
 	return at, nil
 }
 
 func keyError(at path) error {
-	return fmt.Errorf("cannot flatten: the key in line %d is %s, not text", at.line, at.kind)
+	return remedy.With(fmt.Errorf("cannot flatten: %s:%d:%d: the key is %s, not text", at.File, at.Line, at.Column, at.kind), "put the key in quotes")
 }
 
 func (f *flattener) leaf(at path, v *yaml11.Value) error {
@@ -181,35 +182,43 @@ func pySet(v *yaml11.Value) (string, error) {
 
 // appendTo sorts the leaves by their names as written, before upper-casing, and keeps the last of the same name.
 func (f *flattener) appendTo(vars []Var, prefix string) []Var {
-	slices.SortStableFunc(f.leaves, func(a, b leaf) int { return cmp.Compare(a.key, b.key) })
+	slices.SortStableFunc(f.leaves, func(a, b leaf) int { return strings.Compare(a.key, b.key) })
 	vars = slices.Grow(vars, len(f.leaves))
+	var clash *yaml11.Value
 	for i, l := range f.leaves {
 		if i+1 < len(f.leaves) && f.leaves[i+1].key == l.key {
+			if f.leaves[i+1].value.Place != l.value.Place { // an alias says the same again
+				clash = l.value
+			}
 			continue
 		}
-		v := Var{Key: prefix + upper(l.key), Value: l.value.Text, Place: l.value.Place}
+		v := Var{Key: upper(prefix, l.key), Value: l.value.Text, Place: l.value.Place, clash: clash}
 		if l.value.Kind == yaml11.Text {
 			v.quoted, v.Value = true, yaml11.Strip(v.Value)
 		}
-		vars = append(vars, v)
+		vars, clash = append(vars, v), nil
 	}
 	return vars
 }
 
-// upper is Python's str.upper, which differs from Go's where one letter becomes several.
-func upper(s string) string {
-	i := strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
-	if i < 0 {
-		return strings.ToUpper(s)
-	}
+// upper is Python's str.upper of s, which differs from Go's where one letter becomes several, with a prefix before it.
+func upper(prefix, s string) string {
 	var b strings.Builder
+	b.Grow(len(prefix) + len(s))
+	b.WriteString(prefix)
 	for _, r := range s {
-		if r >= utf8.RuneSelf {
-			if at := strings.Index(expanding, "\n"+string(r)); at >= 0 {
-				to := expanding[at+1+utf8.RuneLen(r):]
-				b.WriteString(to[:strings.IndexByte(to, '\n')])
-				continue
-			}
+		switch {
+		case r >= 'a' && r <= 'z':
+			b.WriteByte(byte(r) - 'a' + 'A')
+			continue
+		case r < utf8.RuneSelf:
+			b.WriteByte(byte(r))
+			continue
+		}
+		if at := strings.Index(expanding, "\n"+string(r)); at >= 0 {
+			to := expanding[at+1+utf8.RuneLen(r):]
+			b.WriteString(to[:strings.IndexByte(to, '\n')])
+			continue
 		}
 		b.WriteRune(unicode.ToUpper(r))
 	}

@@ -2,59 +2,85 @@ package flat
 
 import (
 	"bufio"
-	"io"
 	"strings"
+
+	"appliance/env/yaml11"
 )
 
-type shellFormat struct{ prefix, postfix, assign string }
-
-// ShellOption changes how WriteShell writes a line.
-type ShellOption func(*shellFormat)
-
-// Prefix puts a text before each line, such as "export ".
-func Prefix(s string) ShellOption { return func(f *shellFormat) { f.prefix = s } }
-
-// Postfix puts a text after each value, before the newline.
-func Postfix(s string) ShellOption { return func(f *shellFormat) { f.postfix = s } }
-
-// Assign puts another text than "=" between name and value.
-func Assign(s string) ShellOption { return func(f *shellFormat) { f.assign = s } }
-
-// WriteShell writes one NAME=value for each variable, byte for byte as the predecessor did: text is quoted where a
-// shell needs it, everything else stays bare. Names are not quoted and come from the document: do not let a shell
-// source the output of a document that Validate has not passed.
-func WriteShell(w io.Writer, vars []Var, opts ...ShellOption) error {
-	format := shellFormat{assign: "="}
-	for _, opt := range opts {
-		opt(&format)
-	}
-	out := bufio.NewWriter(w)
+// writeShell quotes whatever a shell would not take as it is. Where the predecessor's bytes mean the same, they are the same.
+func writeShell(out *bufio.Writer, vars []Var, o Options) {
 	for _, v := range vars {
-		for _, s := range [...]string{format.prefix, v.Key, format.assign} {
-			out.WriteString(s)
-		}
-		if v.quoted {
-			writeQuoted(out, v.Value)
-		} else {
-			out.WriteString(v.Value)
-		}
-		out.WriteString(format.postfix)
+		v.quoted = v.quoted || v.bareButUnsafe()
+		writeLine(out, v, o)
+	}
+}
+
+// writeCompat writes byte for byte as the predecessor did: only text is quoted, and only where a shell needs it. Names
+// come from the document as they are, so that a shell may not be let near the output of a document one does not know.
+func writeCompat(out *bufio.Writer, vars []Var, o Options) {
+	for _, v := range vars {
+		writeLine(out, v, o)
+	}
+}
+
+func writeLine(out *bufio.Writer, v Var, o Options) {
+	for _, s := range [...]string{o.Prefix, v.Key, o.Assign} {
+		out.WriteString(s)
+	}
+	if v.quoted && (v.Value == "" || !harmless(v.Value)) {
+		writeQuoted(out, v.Value)
+	} else {
+		out.WriteString(v.Value)
+	}
+	out.WriteString(o.Postfix)
+	out.WriteByte('\n')
+}
+
+// writeExport always quotes: no reader has to know which values are harmless.
+func writeExport(out *bufio.Writer, vars []Var, _ Options) {
+	for _, v := range vars {
+		out.WriteString("export " + v.Key + "=")
+		writeQuoted(out, v.Value)
 		out.WriteByte('\n')
 	}
-	return out.Flush() // bufio keeps the first error of all writes
 }
 
-// writeQuoted quotes as Python's shlex does: not at all when every character is harmless.
+// bareButUnsafe says whether the predecessor left a value bare that a shell reads as something else: the time of a
+// timestamp as a command, for one.
+func (v Var) bareButUnsafe() bool { return !v.quoted && !harmless(v.Value) }
+
+func quotedNotes(vars []Var) (notes []yaml11.Problem) {
+	for _, v := range vars {
+		if v.bareButUnsafe() && len(notes) < yaml11.MaxProblems {
+			notes = append(notes, yaml11.Problem{File: v.File, Line: v.Line, Column: v.Column,
+				Message: "the value of " + shown(v.Key) + " is quoted, because a shell would misread it bare; --compat leaves it bare"})
+		}
+	}
+	return notes
+}
+
+// writeQuoted quotes as Python's shlex does, which is safe between any two words of a shell.
 func writeQuoted(out *bufio.Writer, s string) {
-	if s != "" && strings.IndexFunc(s, unsafe) < 0 {
-		out.WriteString(s)
-		return
+	out.WriteByte('\'')
+	for {
+		before, after, found := strings.Cut(s, "'")
+		out.WriteString(before)
+		if !found {
+			break
+		}
+		out.WriteString(`'"'"'`)
+		s = after
 	}
 	out.WriteByte('\'')
-	out.WriteString(strings.ReplaceAll(s, "'", `'"'"'`))
-	out.WriteByte('\'')
 }
 
-func unsafe(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r < 0x80 && strings.ContainsRune("_@%+=:,./-", r))
+// harmless says whether Python's shlex would leave a text without quotes: a shell reads every character as itself.
+func harmless(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_@%+=:,./-", c) >= 0) {
+			return false
+		}
+	}
+	return true
 }

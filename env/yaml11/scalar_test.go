@@ -15,12 +15,8 @@ func flattened(data []byte, key string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	vars, err := flat.Flatten(doc.Top, "_", key)
-	if err != nil {
-		return "", err
-	}
 	var out bytes.Buffer
-	err = flat.WriteShell(&out, vars)
+	_, err = flat.Print(&out, doc, []string{key}, flat.Options{Format: flat.Compat, Combine: "_", Assign: "="})
 	return out.String(), err
 }
 

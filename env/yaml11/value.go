@@ -121,6 +121,7 @@ type builder struct {
 	anchors    map[string]int        // line of each name
 	problems   []Problem
 	duplicates []Problem
+	spare      []Value
 	depth      int  // levels above the value being built
 	copied     int  // entries taken over by merge keys
 	grown      bool // a problem said that the document grows too large
@@ -208,7 +209,8 @@ func (b *builder) node(n *yaml.Node) *Value {
 	}
 	b.depth++
 	defer func() { b.depth-- }()
-	v := &Value{Place: b.place(n), cost: nodeCost}
+	v := b.value()
+	v.Place, v.cost = b.place(n), nodeCost
 	switch n.Kind {
 	case yaml.ScalarNode:
 		b.scalar(n, v)
@@ -224,6 +226,16 @@ func (b *builder) node(n *yaml.Node) *Value {
 			v.cost = min(v.cost+child.cost, 2*maxCost)
 		}
 	}
+	return v
+}
+
+// value answers an empty value. They are made by the dozen: a large document has a hundred thousand.
+func (b *builder) value() *Value {
+	if len(b.spare) == 0 {
+		b.spare = make([]Value, 32)
+	}
+	v := &b.spare[0]
+	b.spare = b.spare[1:]
 	return v
 }
 
@@ -265,6 +277,7 @@ func (b *builder) sequence(n *yaml.Node, v *Value) {
 	tag := explicitTag(n)
 	switch tag {
 	case "", "!!seq":
+		v.Items = make([]*Value, 0, len(n.Content))
 		for _, child := range n.Content {
 			v.Items = append(v.Items, b.build(child))
 		}
@@ -302,6 +315,7 @@ func (b *builder) mapping(n *yaml.Node, v *Value) {
 		b.problem(n, "has a tag (!name) that a mapping cannot have", "remove the tag")
 		return
 	}
+	v.Keys, v.Items = make([]*Value, 0, len(n.Content)/2), make([]*Value, 0, len(n.Content)/2)
 	m := entries{Value: v}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if isMerge(n.Content[i]) {
