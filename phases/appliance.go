@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"appliance/env/source"
 	"appliance/internal/api"
 	"appliance/internal/compose"
 	"appliance/internal/machine"
@@ -38,8 +39,9 @@ type Config struct {
 	Version string
 	// Replaceable says, by an error, why the program on disk could not take the place of this one. Nil asks nobody.
 	Replaceable func(ctx context.Context) error
-	UseDefault  bool          // without any environment, take the embedded one
-	EngineWait  time.Duration // for an engine that comes up after us; 0 asks once
+	UseDefault  bool            // without any environment, take the embedded one
+	Machine     *source.Machine // to ask for an environment; nil is the machine we run on
+	EngineWait  time.Duration   // for an engine that comes up after us; 0 asks once
 }
 
 // Reasons for which Run ends; they are the cause of its context.
@@ -64,6 +66,9 @@ type Appliance struct {
 
 	planning sync.Mutex
 
+	trying     sync.Mutex // guards the trial on record and its timer
+	trialTimer *time.Timer
+
 	mu       sync.Mutex
 	steps    []api.Step
 	services []compose.Service
@@ -85,6 +90,9 @@ func NewAppliance(cfg Config) (*Appliance, error) {
 		Table: Table, Initial: Boot, Fail: Fail, Resume: resume, Attempts: Attempts, Phases: a.phases(),
 		Store: machine.NewStore(cfg.System, StateDir, cfg.Log), Now: cfg.System.Now, Log: cfg.Log, OnChange: a.entered,
 	})
+	if err == nil {
+		a.resumeTrial()
+	}
 	return a, err
 }
 
@@ -102,8 +110,9 @@ func (a *Appliance) phases() map[machine.State]machine.Phase {
 
 func (a *Appliance) newWalk() *walk {
 	return &walk{
-		memory: a, sys: a.cfg.System, engine: a.cfg.Engine, log: a.cfg.Log, useDefault: a.cfg.UseDefault, engineWait: a.cfg.EngineWait,
-		progress: a.progressed, services: a.sawServices, kept: a.keptImages,
+		memory: a, sys: a.cfg.System, engine: a.cfg.Engine, log: a.cfg.Log, useDefault: a.cfg.UseDefault, host: a.cfg.Machine,
+		engineWait: a.cfg.EngineWait,
+		progress:   a.progressed, services: a.sawServices, kept: a.keptImages,
 	}
 }
 
@@ -112,6 +121,7 @@ func (a *Appliance) newWalk() *walk {
 func (a *Appliance) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { a.end(context.Cause(ctx)) })()
 	outcome, err := a.machine.Run(a.ended)
+	a.disarmTrial()                                         // it is the next process's
 	if outcome == machine.Stopped && a.ended.Err() != nil { // a stop is to be obeyed, even if it could not be recorded
 		return errors.Join(context.Cause(a.ended), err)
 	}
@@ -125,6 +135,8 @@ func (a *Appliance) phase(state machine.State, then machine.Event) func(context.
 		if err != nil {
 			return "", err
 		}
+		ctx, cancel := a.walk.withinTrial(ctx)
+		defer cancel()
 		return then, perform(ctx, state, steps, a)
 	}
 }
@@ -209,6 +221,9 @@ func (a *Appliance) proven() error {
 	a.mu.Unlock()
 	if err := a.machine.Prove(); err != nil {
 		return err
+	}
+	if err := a.walk.keepEnv(); err != nil {
+		a.warn(fmt.Sprintf("a start without the network would not find its environment: %v", err))
 	}
 	if err := a.intend(true); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"appliance/env/source"
 	"appliance/internal/api"
 	"appliance/internal/compose"
 	"appliance/internal/machine"
@@ -58,6 +59,8 @@ type host struct {
 	root string
 	full atomic.Pointer[string] // the directory below which nothing can be written
 	wait time.Duration          // for the engine
+
+	machine *source.Machine
 }
 
 func newTestHost(t *testing.T) *host {
@@ -96,7 +99,7 @@ func (h *host) config(m Manager) Config {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { _ = engine.Close() })
-	return Config{System: sys, Engine: engine, Manager: m, Log: log, Version: "1.2.3", EngineWait: h.wait}
+	return Config{System: sys, Engine: engine, Manager: m, Log: log, Version: "1.2.3", Machine: h.machine, EngineWait: h.wait}
 }
 
 // process is a supervisor that runs.
@@ -220,7 +223,7 @@ func TestStandby(t *testing.T) {
 	if want := []string{"prepare-env", "standby", "prepare-env", "prepare-appliance", "prepare-ecs", "failed"}; !slices.Equal(p.went(), want) {
 		t.Errorf("it went %q", p.went())
 	}
-	if told := p.manager.told(); !slices.Contains(told, "reloading") || !slices.Contains(told, "prepare-env: source (1/3)") || told[len(told)-1] != "ready" {
+	if told := p.manager.told(); !slices.Contains(told, "reloading") || !slices.Contains(told, "prepare-env: source (1/4)") || told[len(told)-1] != "ready" {
 		t.Errorf("the service manager was told %q", told)
 	}
 }

@@ -29,6 +29,9 @@ type raisedFlag struct {
 // failed keeps the flag raised until somebody takes it down. What still runs goes on running.
 func (a *Appliance) failed(ctx context.Context) (machine.Event, error) {
 	failure := failureOf(a.machine.Record())
+	if a.failedTrial(failure.Cause) {
+		return Clear, nil
+	}
 	watch, err := watchDir(a.cfg.System, filepath.Dir(FailedFlag)) // before the flag is there: no removal is missed
 	if err != nil {
 		a.warn(fmt.Sprintf("looking for the removal of %s now and then: %v", FailedFlag, err))

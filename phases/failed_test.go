@@ -24,8 +24,8 @@ func TestTheFlagIsRaised(t *testing.T) {
 		t.Errorf("the flag is not what the status says (-status +flag):\n%s", diff)
 	}
 	if flag.Version != 1 || flag.Phase != "prepare-env" || flag.Step != "source" || flag.Tries != 1 || flag.First.IsZero() ||
-		flag.Cause != "cannot find an environment: there is no /app/env.yml" ||
-		flag.ToDo != "write it (`appliance env schema` tells its keys), or start with --default to look around; then run `appliance clear`" {
+		flag.Cause != "cannot find an environment: there is no /app/env.yml, and none from nocloud" ||
+		flag.ToDo != "write it (`appliance env create` makes a new one), or start with --default to look around; `appliance env sources` tells who was asked; then run `appliance clear`" {
 		t.Errorf("the flag is %+v", flag)
 	}
 	if info, err := os.Stat(filepath.Join(h.root, FailedFlag)); err != nil || info.Mode().Perm() != 0o644 {
@@ -161,7 +161,7 @@ func TestWaysOutOfAFullDisk(t *testing.T) {
 			if want := slices.Concat(oneTry, oneTry); !slices.Equal(p.went(), want) {
 				t.Errorf("it went %q, want %q", p.went(), want)
 			}
-			if flag := h.flag(); flag.Cause != "cannot find an environment: there is no /app/env.yml" {
+			if flag := h.flag(); flag.Cause != "cannot find an environment: there is no /app/env.yml, and none from nocloud" {
 				t.Errorf("the flag is %+v", flag)
 			}
 		})

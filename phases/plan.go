@@ -10,14 +10,24 @@ import (
 
 // Plan tells what a start now would change. It changes nothing: steps are only checked, on a host that denies every
 // effect and an engine that denies every changing request.
-func Plan(ctx context.Context, cfg Config) (api.Plan, error) {
+func Plan(ctx context.Context, cfg Config) (api.Plan, error) { return planFor(ctx, cfg, nil) }
+
+// planFor plans for another document than that of the sources, if there is one.
+func planFor(ctx context.Context, cfg Config, toTry []byte) (api.Plan, error) {
 	engine, err := cfg.Engine.Reader()
 	if err != nil {
 		return api.Plan{}, err
 	}
 	defer engine.Close()
-	return plan(ctx, &walk{memory: storedMemory{machine.NewStore(cfg.System.Reader(), StateDir, cfg.Log)},
-		sys: cfg.System.Reader(), engine: engine, log: cfg.Log, useDefault: cfg.UseDefault})
+	w := readingWalk(cfg)
+	w.engine, w.toTry = engine, toTry
+	return plan(ctx, w)
+}
+
+// readingWalk is a walk that can change nothing.
+func readingWalk(cfg Config) *walk {
+	sys := cfg.System.Reader()
+	return &walk{memory: storedMemory{machine.NewStore(sys, StateDir, cfg.Log)}, sys: sys, log: cfg.Log, useDefault: cfg.UseDefault, host: cfg.Machine}
 }
 
 // plan checks every step in the order of a start, and lists those that have work.

@@ -7,61 +7,53 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"slices"
+	"strings"
 
 	"appliance/env"
+	"appliance/env/yaml11"
 	"appliance/internal/remedy"
-	"appliance/internal/system"
 )
 
 // prepareEnv finds the environment, and puts it in force only once it is known to be good.
 func prepareEnv(w *walk) []Step {
 	return []Step{
 		{Name: "source", Check: w.findEnv},
+		{Name: "permissions", Check: w.looseFiles, Apply: w.tightenFiles},
 		{Name: "schema", Check: w.validateEnv},
 		{Name: "activate", Check: w.envDiffers, Apply: w.activateEnv},
 	}
 }
 
-// findEnv asks the sources in order; the first that has a document wins.
-func (w *walk) findEnv(context.Context) (string, error) {
-	for _, path := range []string{os.Getenv("ENV_YML"), EnvPath} {
-		if path == "" {
-			continue
-		}
-		data, err := readLimited(w.sys, path, env.MaxSize)
+// looseFiles looks for files of the environment that others than their owner can read or write: they hold secrets.
+func (w *walk) looseFiles(context.Context) (string, error) {
+	w.loose = nil
+	for _, path := range w.sources.files {
+		info, err := w.sys.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue
+			continue // taken away since it was read
 		}
 		if err != nil {
-			return "", remedy.With(fmt.Errorf("cannot read the environment: %w", err), cmp.Or(remedy.Of(err), "make "+path+" a readable file"))
+			return "", fmt.Errorf("cannot look at %s: %w", path, err)
 		}
-		w.candidate, err = env.Parse(path, data)
-		return "", err
+		if info.Mode().Perm()&0o077 != 0 {
+			w.loose = append(w.loose, path)
+		}
 	}
-	if !w.useDefault {
-		return "", remedy.With(fmt.Errorf("cannot find an environment: there is no %s", EnvPath),
-			"write it (`appliance env schema` tells its keys), or start with --default to look around")
+	if len(w.loose) == 0 {
+		return "", nil
 	}
-	var err error
-	w.candidate, err = env.Parse("embedded default", env.Default())
-	return "", err
+	return "others than the owner have access to " + strings.Join(w.loose, ", "), nil
 }
 
-// readLimited reads a file, but not one far beyond limit: it would only be refused.
-func readLimited(sys *system.System, path string, limit int64) ([]byte, error) {
-	info, err := sys.Stat(path)
-	if err != nil {
-		return nil, err
+func (w *walk) tightenFiles(context.Context) error {
+	for _, path := range w.loose {
+		w.log.Warn("others could read or write the environment: setting its mode to 0600", "file", path)
+		if err := w.sys.Chmod(path, 0o600); err != nil {
+			return err
+		}
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", path)
-	}
-	if info.Size() > limit {
-		return nil, remedy.With(fmt.Errorf("%s has %d bytes, more than the %d an environment may have", path, info.Size(), limit),
-			"move large content out of the environment")
-	}
-	return sys.ReadFile(path)
+	return nil
 }
 
 func (w *walk) validateEnv(context.Context) (string, error) {
@@ -82,22 +74,51 @@ func (w *walk) envDiffers(context.Context) (string, error) {
 	case err != nil:
 		return "", fmt.Errorf("cannot read the active environment: %w", err)
 	case !bytes.Equal(have, w.candidate.Data):
-		return "it differs from " + w.candidate.Origin, nil
+		return "it differs from " + w.candidate.Origin + differences(have, w.candidate), nil
 	}
-	info, err := w.sys.Stat(ActiveEnvPath)
-	if err != nil {
-		return "", fmt.Errorf("cannot look at the active environment: %w", err)
+	for _, path := range []string{ActiveEnvPath, madeOfPath} {
+		if info, err := w.sys.Stat(path); err == nil && info.Mode().Perm() != 0o600 {
+			return "others could read it", nil
+		}
 	}
-	if info.Mode().Perm() != 0o600 {
-		return "others could read it", nil
+	if known, err := readMadeOf(w.sys); err != nil || !known.same(w.sources.madeOf(w.candidate)) {
+		return "what it is made of is not on record", nil
 	}
 	w.active = w.candidate
 	return "", nil
 }
 
+// mentioned is how many keys are named where more may differ.
+const mentioned = 5
+
+// differences names the keys that differ, where that can be told.
+func differences(have []byte, want *env.Document) string {
+	before, err := env.Parse(ActiveEnvPath, have)
+	if err != nil {
+		return ""
+	}
+	var keys []string
+	for _, change := range yaml11.Diff(before.Top, want.Top) {
+		keys = append(keys, strings.Join(change.Path, "."))
+	}
+	if len(keys) == 0 {
+		return " in its text only"
+	}
+	if more := len(keys) - mentioned; more > 0 {
+		keys = append(keys[:mentioned], fmt.Sprintf("and %d more", more))
+	}
+	return " in " + strings.Join(slices.Clip(keys), ", ")
+}
+
+// activateEnv first notes what the environment is made of, then puts it in force: the note has its digest and counts for
+// no other.
 func (w *walk) activateEnv(context.Context) error {
-	if err := w.sys.WriteFile(ActiveEnvPath, w.candidate.Data, 0o600); err != nil {
-		return remedy.With(fmt.Errorf("cannot activate the environment: %w", err), "make /run writable and free space on it")
+	err := writeMadeOf(w.sys, w.sources.madeOf(w.candidate))
+	if err == nil {
+		err = w.sys.WriteFile(ActiveEnvPath, w.candidate.Data, 0o600)
+	}
+	if err != nil {
+		return remedy.With(fmt.Errorf("cannot activate the environment: %w", err), cmp.Or(remedy.Of(err), "make /run writable and free space on it"))
 	}
 	w.active = w.candidate
 	return nil

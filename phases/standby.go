@@ -18,6 +18,9 @@ func (a *Appliance) standby(ctx context.Context) (machine.Event, error) {
 	if err := a.intend(false); err != nil {
 		a.warn(err.Error()) // it is stopped all the same
 	}
+	if err := a.walk.keepEnv(); err != nil {
+		a.warn(fmt.Sprintf("a start without the network would not find its environment: %v", err))
+	}
 	for {
 		pause := calmPause
 		if err := a.StopStack(ctx); err != nil && ctx.Err() == nil {

@@ -136,6 +136,7 @@ func StatusOf(rec machine.Record) api.Status {
 	for state, n := range rec.Attempts {
 		s.Attempts[string(state)] = n
 	}
+	s.Trial = trialOf(rec)
 	if rec.State == Failed || rec.Failure != nil {
 		f := failureOf(rec)
 		s.Failure = &f

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"appliance/env"
+	"appliance/env/source"
 	"appliance/internal/compose"
 	"appliance/internal/machine"
 	"appliance/internal/remedy"
@@ -21,7 +22,7 @@ import (
 
 // Paths of the environment.
 const (
-	EnvPath       = "/app/env.yml"
+	EnvPath       = source.EnvPath
 	ActiveEnvPath = "/run/active-env.yml"
 	AppDir        = "/app/ecs"
 )
@@ -32,9 +33,14 @@ type walk struct {
 	sys        *system.System
 	engine     *compose.Engine
 	log        *slog.Logger
-	useDefault bool          // without any environment, take the embedded one
-	engineWait time.Duration // for an engine that comes up after us; 0 asks once
+	useDefault bool            // without any environment, take the embedded one
+	host       *source.Machine // to ask for an environment; nil is the machine we run on
+	engineWait time.Duration   // for an engine that comes up after us; 0 asks once
 
+	toTry     []byte        // to be planned for in the place of what the sources have
+	sources   sources       // of the candidate
+	onTrial   bool          // the candidate is only being tried
+	loose     []string      // files of the environment that others have access to
 	candidate *env.Document // what the sources say
 	active    *env.Document // what is in force
 	project   *compose.Project
@@ -53,17 +59,25 @@ func (w *walk) environment() (*env.Document, error) {
 	if w.active != nil {
 		return w.active, nil
 	}
-	data, err := w.sys.ReadFile(ActiveEnvPath)
+	data, err := readActive(w.sys)
+	if err != nil {
+		return nil, err
+	}
+	if w.active, err = env.Parse(ActiveEnvPath, data); err != nil {
+		return nil, err
+	}
+	return w.active, nil
+}
+
+func readActive(sys *system.System) ([]byte, error) {
+	data, err := sys.ReadFile(ActiveEnvPath)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, remedy.With(errors.New("cannot go on: there is no active environment"), "run `appliance phase prepare-env` first")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the active environment: %w", err)
 	}
-	if w.active, err = env.Parse(ActiveEnvPath, data); err != nil {
-		return nil, err
-	}
-	return w.active, nil
+	return data, nil
 }
 
 // variables is the active environment as the compose file sees it.

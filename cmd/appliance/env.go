@@ -1,42 +1,40 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"appliance/env"
-	"appliance/env/flat"
 	"appliance/phases"
 )
 
 func newEnv(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "env",
-		Short:   "Check and show environments",
-		Example: "  appliance env validate /app/env.yml",
+		Short:   "Make, check, show, try and keep environments",
+		Example: "  appliance env create box.example.org /app/env.yml\n  appliance env validate\n  appliance env explain appliance.domain",
 	}
-	cmd.AddCommand(newEnvValidate(a), newEnvFlatten(a), newEnvSchema(a))
+	cmd.AddCommand(newEnvValidate(a), newEnvFlatten(a), newEnvSchema(a),
+		newEnvShow(a), newEnvExplain(a), newEnvSources(a), newEnvDiff(a), newEnvTry(a), newEnvConfirm(a), newEnvRevert(a),
+		newEnvCreate(a), newEnvPackage(a), newEnvRecover(a))
 	return cmd
 }
 
 func newEnvValidate(a *app) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "validate [FILE]",
-		Short:   "Report everything that is wrong with an environment",
-		Long:    "validate holds FILE (by default /app/env.yml, - is standard input) against the schema and reports every problem with file, line and column.",
+		Use:   "validate [FILE]",
+		Short: "Report everything that is wrong with an environment",
+		Long: `validate holds FILE (- is standard input) against the schema and reports every problem with file, line and column. Without FILE
+it takes what a start would take: the first source that has an environment, and the layers of this host over it.`,
 		Example: "  appliance env validate\n  appliance env validate --json new-env.yml",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			name := a.system().Path(phases.EnvPath)
-			if len(args) == 1 {
-				name = args[0]
-			}
-			report, err := a.validateEnv(name)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			report, err := a.validateEnv(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -53,7 +51,7 @@ func newEnvValidate(a *app) *cobra.Command {
 				for _, warning := range report.Warnings {
 					fmt.Fprintln(a.out, "warning:", warning)
 				}
-				fmt.Fprintf(a.out, "%s is valid\n", name)
+				fmt.Fprintf(a.out, "%s is valid\n", report.origin)
 			}
 			return err
 		},
@@ -67,23 +65,33 @@ type envReport struct {
 	Version  int           `json:"version"`
 	Problems []env.Problem `json:"problems"`
 	Warnings []env.Problem `json:"warnings"`
+
+	origin string
 }
 
-func (a *app) validateEnv(name string) (envReport, error) {
+func (a *app) validateEnv(ctx context.Context, args []string) (envReport, error) {
 	report := envReport{Version: 1, Problems: []env.Problem{}, Warnings: []env.Problem{}}
-	data, err := a.readInput(name)
-	if err != nil {
-		return report, err
-	}
-	doc, err := env.Parse(name, data)
+	doc, err := a.envToValidate(ctx, args)
 	if err == nil {
+		report.origin = doc.Origin
 		report.Warnings = append(report.Warnings, doc.Warnings()...)
 		err = doc.Validate()
 	}
-	if problems, ok := err.(*env.Report); ok { //nolint:errorlint // both answer a bare report
+	if problems, ok := err.(*env.Report); ok { //nolint:errorlint // a bare report is about the document
 		report.Problems, err = append(report.Problems, problems.Problems...), nil
 	}
 	return report, err
+}
+
+func (a *app) envToValidate(ctx context.Context, args []string) (*env.Document, error) {
+	if len(args) == 0 {
+		return phases.NextEnv(ctx, a.config())
+	}
+	data, err := a.readInput(args[0])
+	if err != nil {
+		return nil, err
+	}
+	return env.Parse(args[0], data)
 }
 
 func (a *app) readInput(name string) ([]byte, error) {
@@ -98,52 +106,22 @@ func (a *app) readInput(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, env.MaxSize+1))
 }
 
-func newEnvFlatten(a *app) *cobra.Command {
-	var file, prefix, postfix, combine, assign string
-	cmd := &cobra.Command{
-		Use:   "flatten KEYS",
-		Short: "Print an environment as shell variables",
-		Long: "flatten prints the leaves below the comma-separated top-level KEYS (. is all) as KEY_SUBKEY=value, a line each, sorted within each key. " +
-			"Values are quoted for a shell, names are not: do not let a shell source what `appliance env validate` has remarks on.",
-		Example: "  appliance env flatten ecs,appliance < /app/env.yml",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			data, err := a.readInput(file)
-			if err != nil {
-				return err
-			}
-			name := file
-			if name == "" {
-				name = "standard input"
-			}
-			doc, err := env.Parse(name, data)
-			if err != nil {
-				return err
-			}
-			vars, err := flat.Flatten(doc.Top, combine, strings.Split(args[0], ",")...)
-			if err != nil {
-				return err
-			}
-			return flat.WriteShell(a.out, vars, flat.Prefix(prefix), flat.Postfix(postfix), flat.Assign(assign))
-		},
-	}
-	cmd.Flags().StringVar(&file, "file", "", "read this file instead of standard input")
-	cmd.Flags().StringVar(&prefix, "prefix", "", "text before each line, such as \"export \"")
-	cmd.Flags().StringVar(&postfix, "postfix", "", "text after each value")
-	cmd.Flags().StringVar(&combine, "combine", "_", "text between the parts of a name")
-	cmd.Flags().StringVar(&assign, "assign", "=", "text between name and value")
-	return cmd
-}
-
 func newEnvSchema(a *app) *cobra.Command {
-	return &cobra.Command{
+	var markdown bool
+	cmd := &cobra.Command{
 		Use:     "schema",
 		Short:   "Print the JSON Schema of the environment, for editors",
-		Example: "  appliance env schema > env.schema.json",
+		Example: "  appliance env schema > env.schema.json\n  appliance env schema --markdown | less",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			_, err := a.out.Write(env.Schema())
+			text := env.Schema()
+			if markdown {
+				text = env.Manual()
+			}
+			_, err := a.out.Write(text)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&markdown, "markdown", false, "print it as a page for people")
+	return cmd
 }

@@ -8,11 +8,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"appliance/env/flat"
 	"appliance/internal/api"
 	"appliance/internal/compose"
 	"appliance/internal/remedy"
@@ -40,12 +42,16 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-// run runs the command line and returns the exit status. observe, if any, sees every effect on the host.
+// run runs the command line, which begins with the name of the program, and returns the exit status. Under the name
+// flatyaml it is that program. observe, if any, sees every effect on the host.
 func run(ctx context.Context, args []string, io stdio, observe system.Observer) int {
+	if filepath.Base(args[0]) == "flatyaml" {
+		return flat.Main(args[1:], io.in, io.out, io.err)
+	}
 	// Modes are given explicitly; a directory that is cut off before its own must not stay shut.
 	syscall.Umask(0o022)
 	cmd := newRoot(&app{stdio: io, observe: observe})
-	cmd.SetArgs(args)
+	cmd.SetArgs(args[1:])
 	err := cmd.ExecuteContext(ctx)
 	var status exitStatus
 	switch {

@@ -117,6 +117,9 @@ func printStatus(w io.Writer, s api.Status) error {
 	if s.Supervisor != nil {
 		fmt.Fprintf(w, "  supervisor   PID %d, version %s\n", s.Supervisor.PID, s.Supervisor.Version)
 	}
+	if t := s.Trial; t != nil && t.Outcome == "" {
+		fmt.Fprintf(w, "  on trial     until %s: `appliance env confirm` keeps the environment\n", t.Until.Local().Format(time.DateTime))
+	}
 	for _, url := range s.URLs {
 		fmt.Fprintf(w, "  reachable    %s\n", url)
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"io/fs"
 
@@ -35,17 +37,26 @@ func NewClient(sys *system.System) *Client {
 
 // Status asks how the appliance is doing.
 func (c *Client) Status(ctx context.Context) (Status, error) {
-	return call[Status](ctx, c, http.MethodGet, "/v1/status")
+	return call[Status](ctx, c, http.MethodGet, "/v1/status", nil)
 }
 
 // Plan asks what a start now would change.
 func (c *Client) Plan(ctx context.Context) (Plan, error) {
-	return call[Plan](ctx, c, http.MethodGet, "/v1/plan")
+	return call[Plan](ctx, c, http.MethodGet, "/v1/plan", nil)
 }
 
 // Post asks for an action: "clear", "reload", "reexec" or "stop".
 func (c *Client) Post(ctx context.Context, action string) (Status, error) {
-	return call[Status](ctx, c, http.MethodPost, "/v1/"+action)
+	return call[Status](ctx, c, http.MethodPost, "/v1/"+action, nil)
+}
+
+// Try asks for an environment to be put in force for a time.
+func (c *Client) Try(ctx context.Context, document []byte, during time.Duration) (Trial, error) {
+	body, err := json.Marshal(TryRequest{Document: string(document), For: during})
+	if err != nil {
+		return Trial{}, err
+	}
+	return call[Trial](ctx, c, http.MethodPost, "/v1/try", bytes.NewReader(body))
 }
 
 // Events hands each event behind the one with ID last to seen, until ctx or the supervisor ends, or seen answers false.
@@ -78,9 +89,9 @@ func (c *Client) Events(ctx context.Context, last uint64, seen func(Event) bool)
 	return lines.Err()
 }
 
-func call[T any](ctx context.Context, c *Client, method, path string) (T, error) {
+func call[T any](ctx context.Context, c *Client, method, path string, body io.Reader) (T, error) {
 	var answer T
-	req, err := http.NewRequestWithContext(ctx, method, "http://appliance"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://appliance"+path, body)
 	if err != nil {
 		return answer, err
 	}

@@ -27,6 +27,10 @@ type Backend interface {
 	Reexec() error // replace the process in place
 	Stop() error   // stop the stack and end
 	Events() *Bus
+	// Try puts an environment in force for a time; Confirm keeps it, Revert goes back at once.
+	Try(ctx context.Context, document []byte, during time.Duration) (Trial, error)
+	Confirm() error
+	Revert() error
 }
 
 // ErrConflict marks a request that does not fit the present state.
@@ -52,6 +56,9 @@ func NewServer(backend Backend, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /v1/reload", s.action(backend.Reload))
 	mux.HandleFunc("POST /v1/reexec", s.action(backend.Reexec))
 	mux.HandleFunc("POST /v1/stop", s.action(backend.Stop))
+	mux.HandleFunc("POST /v1/try", s.try)
+	mux.HandleFunc("POST /v1/confirm", s.action(backend.Confirm))
+	mux.HandleFunc("POST /v1/revert", s.action(backend.Revert))
 	s.http = &http.Server{
 		Handler: s.guard(mux), ConnContext: withPeer,
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
@@ -135,6 +142,26 @@ func (s *Server) action(do func() error) http.HandlerFunc {
 		default:
 			s.reply(w, s.backend.Status())
 		}
+	}
+}
+
+// maxTryRequest bounds the body of a request to try an environment: the largest document, as JSON may escape it.
+const maxTryRequest = 32 << 20
+
+func (s *Server) try(w http.ResponseWriter, req *http.Request) {
+	var asked TryRequest
+	if err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxTryRequest)).Decode(&asked); err != nil {
+		s.fail(w, http.StatusBadRequest, fmt.Errorf("cannot read the request: %w", err))
+		return
+	}
+	trial, err := s.backend.Try(req.Context(), []byte(asked.Document), asked.For)
+	switch {
+	case errors.Is(err, ErrConflict):
+		s.fail(w, http.StatusConflict, err)
+	case err != nil:
+		s.fail(w, http.StatusUnprocessableEntity, err)
+	default:
+		s.reply(w, trial)
 	}
 }
 

@@ -65,11 +65,16 @@ func (b *backend) Status() Status {
 func (b *backend) Plan(context.Context) (Plan, error) {
 	return Plan{Version: Version, Changes: []Change{{Phase: "run", Step: "up", Action: "create service web", Why: "it has no container"}}}, b.plan
 }
-func (b *backend) Clear() error  { return b.note("clear") }
-func (b *backend) Reload() error { return b.note("reload") }
-func (b *backend) Reexec() error { return b.note("reexec") }
-func (b *backend) Stop() error   { return b.note("stop") }
-func (b *backend) Events() *Bus  { return b.bus }
+func (b *backend) Clear() error   { return b.note("clear") }
+func (b *backend) Reload() error  { return b.note("reload") }
+func (b *backend) Reexec() error  { return b.note("reexec") }
+func (b *backend) Stop() error    { return b.note("stop") }
+func (b *backend) Confirm() error { return b.note("confirm") }
+func (b *backend) Revert() error  { return b.note("revert") }
+func (b *backend) Try(_ context.Context, document []byte, during time.Duration) (Trial, error) {
+	return Trial{Version: Version}, b.note(fmt.Sprintf("try %q for %s", document, during))
+}
+func (b *backend) Events() *Bus { return b.bus }
 
 // supervisor is a server on a socket of its own.
 type supervisor struct {

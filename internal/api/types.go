@@ -29,6 +29,7 @@ type Status struct {
 	Failure    *Failure          `json:"failure,omitempty"`
 	Attempts   map[string]int    `json:"attempts,omitempty"`
 	Env        *EnvInfo          `json:"env,omitempty"`
+	Trial      *Trial            `json:"trial,omitempty"`      // of an environment: under way, or the last one
 	Supervisor *Supervisor       `json:"supervisor,omitempty"` // nil: none runs, and this is from the record
 }
 
@@ -60,6 +61,20 @@ type Failure struct {
 type EnvInfo struct {
 	Origin string `json:"origin"`
 	SHA256 string `json:"sha256"`
+}
+
+// TryRequest is the body of POST /v1/try.
+type TryRequest struct {
+	Document string        `json:"document"` // a whole environment
+	For      time.Duration `json:"for_ns"`
+}
+
+// Trial is an environment in force for a time, after which the appliance goes back unless somebody confirms.
+type Trial struct {
+	Version int       `json:"version"`
+	Until   time.Time `json:"until"`
+	Changes []Change  `json:"changes,omitempty"` // in the answer to POST /v1/try: what it brings
+	Outcome string    `json:"outcome,omitempty"` // how it ended; "" is under way
 }
 
 // Supervisor is the process that answers.
