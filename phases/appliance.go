@@ -91,6 +91,8 @@ func NewAppliance(cfg Config) (*Appliance, error) {
 		Store: machine.NewStore(cfg.System, StateDir, cfg.Log), Now: cfg.System.Now, Log: cfg.Log, OnChange: a.entered,
 	})
 	if err == nil {
+		home := a.homeOfEnv() // what a write that was cut off has left of these holds secrets, and may not be written again
+		cfg.System.Tidy(ActiveEnvPath, madeOfPath, cachePath, trialPath, home, before(home))
 		a.resumeTrial()
 	}
 	return a, err

@@ -114,7 +114,9 @@ func differences(have []byte, want *env.Document) string {
 // no other.
 func (w *walk) activateEnv(context.Context) error {
 	err := writeMadeOf(w.sys, w.sources.madeOf(w.candidate))
-	if err == nil {
+	if have, _ := w.sys.ReadFile(ActiveEnvPath); err == nil && bytes.Equal(have, w.candidate.Data) {
+		err = w.sys.Chmod(ActiveEnvPath, 0o600)
+	} else if err == nil {
 		err = w.sys.WriteFile(ActiveEnvPath, w.candidate.Data, 0o600)
 	}
 	if err != nil {

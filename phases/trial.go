@@ -190,6 +190,9 @@ func (a *Appliance) endTrial(outcome string) error {
 func (a *Appliance) resumeTrial() {
 	a.trying.Lock()
 	defer a.trying.Unlock()
+	if _, err := a.cfg.System.BootID(); err != nil { // marked before anything relies on which boot this is
+		a.warn(err.Error())
+	}
 	t, err := recallTrial(a)
 	if err == nil && t.left(a.cfg.System) > 0 {
 		a.armTrial(t)
@@ -248,13 +251,10 @@ func (a *Appliance) keepTrial() error {
 	if err != nil {
 		return fmt.Errorf("cannot read the environment that is being tried: %w", err)
 	}
-	home := EnvPath
-	if path := os.Getenv("ENV_YML"); path != "" && sys.Exists(path) {
-		home = path
-	}
-	before, err := source.File(sys, home, env.MaxSize)
+	home := a.homeOfEnv()
+	old, err := source.File(sys, home, env.MaxSize)
 	if err == nil {
-		err = sys.WriteFile(home+".before", before.Data, 0o600)
+		err = sys.WriteFile(before(home), old.Data, 0o600)
 	} else if source.IsAbsent(err) {
 		err = nil
 	}
@@ -263,6 +263,17 @@ func (a *Appliance) keepTrial() error {
 	}
 	return sys.WriteFile(home, data, 0o600)
 }
+
+// homeOfEnv is the file that this host's environment is read from first.
+func (a *Appliance) homeOfEnv() string {
+	if path := os.Getenv("ENV_YML"); path != "" && a.cfg.System.Exists(path) {
+		return path
+	}
+	return EnvPath
+}
+
+// before is where the file of an environment goes when another one takes its place.
+func before(home string) string { return home + ".before" }
 
 // Revert goes back from the environment that is being tried.
 func (a *Appliance) Revert() error {

@@ -68,6 +68,13 @@ func (s *System) WriteNewFile(path string, data []byte, perm fs.FileMode) error 
 	return s.syncDir(filepath.Dir(path))
 }
 
+// Tidy takes away what a write of the files at paths that was cut off has left beside them.
+func (s *System) Tidy(paths ...string) {
+	for _, path := range paths {
+		removeStale(s.Path(path))
+	}
+}
+
 // removeStale takes away the temporary files that a crash in the middle of WriteFile has left beside name. They are ours
 // alone: a host has one writer of each file.
 func removeStale(name string) {

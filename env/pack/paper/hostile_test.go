@@ -105,7 +105,7 @@ func TestPagesWithoutCodes(t *testing.T) {
 func TestABombIsNotUnpacked(t *testing.T) {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	if _, err := w.Write(make([]byte, 100<<20)); err != nil {
+	if _, err := w.Write(make([]byte, 2*maxDocument)); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {

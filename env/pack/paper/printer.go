@@ -17,13 +17,12 @@ import (
 // The page is A4. Letter is 18 mm shorter: printed on it without scaling, A4 loses 9 mm at the top and at the bottom, where
 // nothing stands.
 const (
-	pageWidth, pageHeight = 210.0, 297.0 // mm
-	left, right           = 15.0, pageWidth - 15
-	headLine, footLine    = 20.0, 281.0
-	top, bottom           = 26.0, 276.0
+	pageWidth          = 210.0 // mm, as what follows
+	left, right        = 15.0, pageWidth - 15
+	headLine, footLine = 20.0, 281.0
+	top                = 26.0
 
 	prose, mono  = "prose", "mono"
-	monoWidth    = .6               // width of a character of Go Mono, as a part of its size
 	point        = 25.4 / 72        // mm
 	listingSize  = 8.5              // points
 	listingStep  = 4.0              // mm from row to row
@@ -180,7 +179,7 @@ func (p *printer) row(x, y float64, r row) {
 		width := p.pdf.GetStringWidth(s.text)
 		if s.boxed {
 			p.pdf.SetFillColor(tint, tint, tint)
-			p.pdf.Rect(x+.1, y-listingStep*.72, width-.2, listingStep*.93, "F")
+			p.pdf.Rect(x+.2, y-listingStep*.72, width-.4, listingStep*.93, "F")
 		}
 		p.pdf.Text(x, y, s.text)
 		x += width
