@@ -3,22 +3,25 @@
 # make test    all tests; installs what they need
 # make bench   measure it beside its peers
 # make deb     the Debian package
-# make fuzz    the fuzz targets, FUZZTIME each
+# make fuzz    the fuzz targets, or those in FUZZ, for FUZZTIME each
 # make vm-test power cuts on a virtual machine with honest disks
 SHELL := /bin/sh
 .DEFAULT_GOAL := build
 GO ?= go
 VERSION := $(shell packaging/version.sh)
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
-SOURCES := $(shell find cmd env internal phases storage units -name '*.go' -o -name '*.json' -o -name '*.yml' -o -name '*.service' -o -name '*.sysusers') go.mod go.sum
+SOURCES := $(shell find cmd env internal phases storage units -name '*.go' -o -name '*.json' -o -name '*.yml' -o -name '*.md' -o -name '*.service' -o -name '*.sysusers') go.mod go.sum
 
 include packaging/deb.mk
 
 .PHONY: build run stop test tools test-unit test-engine test-machine vm-test bench fuzz clean
-build: build/appliance
+build: build/appliance build/flatyaml
 
 build/appliance: $(SOURCES)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)' -o $@ ./cmd/appliance
+
+build/flatyaml: $(SOURCES)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./cmd/flatyaml
 
 build/demo: $(wildcard testdata/demo/*.go)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./testdata/demo
@@ -33,7 +36,12 @@ stop:
 # What the tests need of the host. Each step does nothing where nothing is to do.
 tools:
 	@scripts/engine.sh
-	@scripts/debian.sh debootstrap
+	@scripts/debian.sh debootstrap $(JUDGES)
+
+# Programs that read what we write, and write what we read.
+JUDGES = gpg=gnupg gpg1=gnupg1 openssl opendkim-testkey=opendkim-tools cloud-init python3 \
+	isoinfo=genisoimage xorriso bsdtar=libarchive-tools mkfs.vfat=dosfstools mcopy=mtools mkfs.ext4=e2fsprogs blkid=util-linux \
+	pdftoppm=poppler-utils zbarimg=zbar-tools qpdf img2pdf strace dash bash
 
 # The tests that only need Go, then those with an engine, then those on whole machines with systemd.
 test: tools
@@ -43,7 +51,7 @@ test: tools
 
 UNIT = $(shell $(GO) list ./... | grep -v -e /cmd/appliance -e /bench -e /internal/rig -e /packaging -e /acceptance)
 test-unit:
-	$(GO) test -race -timeout 10m $(UNIT) ./testdata/demo
+	APPLIANCE_TOOLS=require $(GO) test -race -timeout 15m $(UNIT) ./testdata/demo
 
 # More tests at once than cores: they mostly wait for containers.
 test-engine:
@@ -60,12 +68,12 @@ vm-test: deb
 
 # Numbers beside the peers' in the same run; build/bench.json has all of them.
 bench: tools
+	@scripts/debian.sh yq
 	APPLIANCE_ENGINE=require $(GO) test -count=1 -timeout 30m -v ./bench -run TestBench -full
 
 FUZZTIME ?= 1m
 fuzz:
-	$(GO) test -run '^$$' -fuzz FuzzParse -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./env
-	$(GO) test -run '^$$' -fuzz FuzzLoad -fuzztime $(FUZZTIME) ./internal/machine
+	GO='$(GO)' scripts/fuzz.sh $(FUZZTIME) $(FUZZ)
 
 clean:
 	rm -rf build

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -21,10 +20,12 @@ var (
 // programs are what is measured. A peer that is not there is "".
 type programs struct {
 	appliance string
+	flatyaml  string
 	composeV5 string
 	v5        string // its version
 	composeV1 string
-	pyYAML    bool // python3 has it
+	python    string // with PyYAML
+	yq        string
 }
 
 // suite is one run of the measurements.
@@ -68,13 +69,16 @@ func TestBench(t *testing.T) {
 	defer stop()
 	build := filepath.Join(repository(t), "build")
 	s := suite{ctx: ctx, interval: calm, report: &Report{Version: 1, Began: time.Now()}}
-	s.programs = programs{appliance: buildAppliance(t, filepath.Join(build, "appliance"))}
+	s.programs = programs{appliance: buildProgram(t, build, "appliance"), flatyaml: buildProgram(t, build, "flatyaml")}
 	s.programs.composeV5, s.programs.v5 = buildCompose(t, filepath.Join(build, "peers"))
 	if s.programs.composeV1 = findComposeV1(ctx); s.programs.composeV1 == "" {
 		s.report.note("docker-compose 1.29 (Python) is not installed: not measured")
 	}
-	if s.programs.pyYAML = exec.CommandContext(ctx, "python3", "-c", "import yaml").Run() == nil; !s.programs.pyYAML {
-		s.report.note("python3 with PyYAML is not installed: not measured")
+	if s.programs.python = findPython(ctx); s.programs.python == "" {
+		s.report.note("python3 with PyYAML is not installed (Debian's python3-yaml): not measured")
+	}
+	if s.programs.yq = findYq(ctx); s.programs.yq == "" {
+		s.report.note("yq is not installed (Debian's yq): not measured")
 	}
 	s.report.Facts = gatherFacts(ctx)
 	times := func(warm, n int) plan { return plan{warm, max(1, int(float64(n)**rounds))} }
@@ -123,7 +127,8 @@ func TestSmoke(t *testing.T) {
 		t.Skip("TestBench measures it all")
 	}
 	s := suite{tb: t, ctx: t.Context(), interval: quick, report: &Report{Version: 1, Began: time.Now(), Facts: gatherFacts(t.Context())}}
-	s.programs = programs{appliance: buildAppliance(t, filepath.Join(t.TempDir(), "appliance"))}
+	dir := t.TempDir()
+	s.programs = programs{appliance: buildProgram(t, dir, "appliance"), flatyaml: buildProgram(t, dir, "flatyaml")}
 	s.environment(plan{0, 3})
 	s.noOpStart(plan{0, 2})
 	s.restingMemory(plan{0, 1}, 0)

@@ -14,10 +14,11 @@ import (
 
 const composeModule = "github.com/docker/compose/v5"
 
-// buildAppliance builds the program as it is shipped.
-func buildAppliance(tb testing.TB, out string) string {
+// buildProgram builds a program of ours as it is shipped.
+func buildProgram(tb testing.TB, dir, name string) string {
 	tb.Helper()
-	goBuild(tb, repository(tb), out, "./cmd/appliance")
+	out := filepath.Join(dir, name)
+	goBuild(tb, repository(tb), out, "./cmd/"+name)
 	return out
 }
 
@@ -70,6 +71,31 @@ func findComposeV1(ctx context.Context) string {
 	}
 	version, err := exec.CommandContext(ctx, path, "version", "--short").Output()
 	if err != nil || !strings.HasPrefix(string(version), "1.") {
+		return ""
+	}
+	return path
+}
+
+// findPython finds a python3 that has PyYAML, "" when there is none. Debian's comes first: another in PATH may be a shell
+// script that looks for the real one.
+func findPython(ctx context.Context) string {
+	for _, name := range []string{"/usr/bin/python3", "python3"} {
+		if exec.CommandContext(ctx, name, "-c", "import yaml").Run() == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// findYq finds the yq that Debian has, which is jq behind a parser of YAML; "" when it is not installed. Others of the
+// name have another language.
+func findYq(ctx context.Context) string {
+	path, err := exec.LookPath("yq")
+	if err != nil {
+		return ""
+	}
+	help, err := exec.CommandContext(ctx, path, "--help").Output()
+	if err != nil || !strings.Contains(string(help), "jq") {
 		return ""
 	}
 	return path

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Builds the Debian package from the root of the source tree:
 #
-#   packaging/build.sh BINARY NFPM OUTPUT.deb
+#   packaging/build.sh BINARY FLATYAML NFPM OUTPUT.deb
 #
 # The binary writes its own man pages and completions. VERSION and ARCH come
 # from the environment (deb.mk); the same inputs give the same bytes.
 set -eu
 
-BINARY=$1 nfpm=$2 output=$3
+BINARY=$1 FLATYAML=$2 nfpm=$3 output=$4
 : "${VERSION:=$(packaging/version.sh)}" "${ARCH:=amd64}"
 : "${MAINTAINER:=The appliance authors <appliance@localhost>}" "${HOMEPAGE:=}"
 
@@ -16,7 +16,7 @@ BINARY=$1 nfpm=$2 output=$3
 
 STAGE=$(mktemp -d)
 trap 'rm -rf "$STAGE"' EXIT
-export BINARY STAGE VERSION ARCH MAINTAINER HOMEPAGE SOURCE_DATE_EPOCH
+export BINARY FLATYAML STAGE VERSION ARCH MAINTAINER HOMEPAGE SOURCE_DATE_EPOCH
 
 for shell in bash zsh fish; do
 	"$BINARY" completion "$shell" >"$STAGE/completion.$shell"

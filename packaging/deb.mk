@@ -2,6 +2,7 @@
 # build/appliance_VERSION_ARCH.deb. What the including file may set before:
 #
 #   DEB_BINARY   the program to package, a target of the including file
+#   DEB_FLATYAML the small program beside it, another one
 #   DEB_VERSION  as Debian orders versions
 #
 # nfpm is installed beside the build and not required by go.mod, which would get
@@ -10,6 +11,7 @@
 NFPM_VERSION ?= v2.45.2
 NFPM ?= build/tools/nfpm-$(NFPM_VERSION)
 DEB_BINARY ?= build/appliance
+DEB_FLATYAML ?= build/flatyaml
 DEB_ARCH ?= amd64
 DEB_VERSION := $(or $(DEB_VERSION),$(shell packaging/version.sh))
 DEB ?= build/appliance_$(DEB_VERSION)_$(DEB_ARCH).deb
@@ -18,8 +20,8 @@ DEB ?= build/appliance_$(DEB_VERSION)_$(DEB_ARCH).deb
 deb: $(DEB)
 	@echo $(DEB)
 
-$(DEB): $(DEB_BINARY) $(NFPM) $(wildcard packaging/* units/*)
-	VERSION='$(DEB_VERSION)' ARCH='$(DEB_ARCH)' packaging/build.sh $(DEB_BINARY) $(NFPM) $@
+$(DEB): $(DEB_BINARY) $(DEB_FLATYAML) $(NFPM) $(wildcard packaging/* units/*)
+	VERSION='$(DEB_VERSION)' ARCH='$(DEB_ARCH)' packaging/build.sh $(DEB_BINARY) $(DEB_FLATYAML) $(NFPM) $@
 
 $(NFPM):
 	GOTOOLCHAIN=local GOBIN='$(abspath $(dir $(NFPM)))' go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)

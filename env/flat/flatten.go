@@ -2,7 +2,6 @@
 package flat
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,8 +15,6 @@ import (
 
 // maxFlat bounds the flattened document in bytes, because a long key is repeated in the name of all that is below it.
 const maxFlat = 64 << 20
-
-var errFlat = fmt.Errorf("cannot flatten: more than %d MiB", maxFlat>>20)
 
 // Var is one flattened leaf. Value is as a shell variable would hold it, not quoted.
 type Var struct {
@@ -43,8 +40,9 @@ func Flatten(top *yaml11.Value, combine string, keys ...string) ([]Var, error) {
 			if from = top.Get(name); from == nil {
 				continue
 			}
-			prefix = upper("", name) + combine
+			prefix = f.upper("", name) + combine
 		}
+		f.leaves = make([]leaf, 0, count(from))
 		if err := f.walk(path{kind: yaml11.Text}, from); err != nil {
 			return nil, err
 		}
@@ -85,7 +83,28 @@ type leaf struct {
 type flattener struct {
 	combine string
 	leaves  []leaf
+	names   strings.Builder // a piece of memory that many names are in
 	bytes   int
+}
+
+// room answers where a name of n bytes can be written behind others: a large document has a hundred thousand, all short.
+func (f *flattener) room(n int) *strings.Builder {
+	if f.names.Cap()-f.names.Len() < n {
+		f.names.Reset()
+		f.names.Grow(max(n, 4<<10))
+	}
+	return &f.names
+}
+
+// count is how many leaves there are below a value.
+func count(v *yaml11.Value) (n int) {
+	if v.Kind != yaml11.Mapping && v.Kind != yaml11.List {
+		return 1
+	}
+	for _, item := range v.Items {
+		n += count(item)
+	}
+	return n + 1 // the length of a list
 }
 
 func (f *flattener) walk(at path, v *yaml11.Value) error {
@@ -151,9 +170,12 @@ func (f *flattener) leaf(at path, v *yaml11.Value) error {
 		v = &yaml11.Value{Kind: yaml11.Set, Text: printed, Place: v.Place}
 	}
 	if f.bytes += len(at.name) + len(v.Text); f.bytes > maxFlat {
-		return errFlat
+		return remedy.With(fmt.Errorf("cannot flatten: more than %d MiB", maxFlat>>20), "use shorter keys, or ask for fewer")
 	}
-	f.leaves = append(f.leaves, leaf{string(at.name), v})
+	names := f.room(len(at.name))
+	start := names.Len()
+	names.Write(at.name)
+	f.leaves = append(f.leaves, leaf{names.String()[start:], v})
 	return nil
 }
 
@@ -172,7 +194,7 @@ func pySet(v *yaml11.Value) (string, error) {
 		case yaml11.Boolean:
 			members[i] = strings.ToUpper(key.Text[:1]) + key.Text[1:]
 		case yaml11.Timestamp:
-			return "", errors.New("cannot flatten: a set of dates")
+			return "", remedy.With(fmt.Errorf("cannot flatten: %s:%d:%d: a set of dates", key.File, key.Line, key.Column), "write a list, or put the dates in quotes")
 		default:
 			members[i] = key.Text
 		}
@@ -192,7 +214,7 @@ func (f *flattener) appendTo(vars []Var, prefix string) []Var {
 			}
 			continue
 		}
-		v := Var{Key: upper(prefix, l.key), Value: l.value.Text, Place: l.value.Place, clash: clash}
+		v := Var{Key: f.upper(prefix, l.key), Value: l.value.Text, Place: l.value.Place, clash: clash}
 		if l.value.Kind == yaml11.Text {
 			v.quoted, v.Value = true, yaml11.Strip(v.Value)
 		}
@@ -202,9 +224,9 @@ func (f *flattener) appendTo(vars []Var, prefix string) []Var {
 }
 
 // upper is Python's str.upper of s, which differs from Go's where one letter becomes several, with a prefix before it.
-func upper(prefix, s string) string {
-	var b strings.Builder
-	b.Grow(len(prefix) + len(s))
+func (f *flattener) upper(prefix, s string) string {
+	b := f.room(len(prefix) + len(s))
+	start := b.Len()
 	b.WriteString(prefix)
 	for _, r := range s {
 		switch {
@@ -222,5 +244,5 @@ func upper(prefix, s string) string {
 		}
 		b.WriteRune(unicode.ToUpper(r))
 	}
-	return b.String()
+	return b.String()[start:]
 }

@@ -80,7 +80,7 @@ func Print(w io.Writer, doc *yaml11.Document, keys []string, o Options) (notes [
 	}
 	yaml11.SortProblems(notes)
 	notes = append(missing(doc, keys), notes...)
-	out := bufio.NewWriter(w)
+	out := bufio.NewWriterSize(w, 64<<10)
 	f.write(out, vars, o)
 	return notes, out.Flush() // bufio keeps the first error of all writes
 }

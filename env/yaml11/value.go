@@ -315,7 +315,8 @@ func (b *builder) mapping(n *yaml.Node, v *Value) {
 		b.problem(n, "has a tag (!name) that a mapping cannot have", "remove the tag")
 		return
 	}
-	v.Keys, v.Items = make([]*Value, 0, len(n.Content)/2), make([]*Value, 0, len(n.Content)/2)
+	both, half := make([]*Value, len(n.Content)), len(n.Content)/2
+	v.Keys, v.Items = both[:0:half], both[half:half]
 	m := entries{Value: v}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if isMerge(n.Content[i]) {

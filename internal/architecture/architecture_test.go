@@ -128,6 +128,12 @@ var homes = map[string][]string{
 	"github.com/fsnotify/fsnotify":        {"phases"},
 	"github.com/santhosh-tekuri/":         {"env"},
 	"github.com/spf13/":                   {"cmd/appliance"},
+	"github.com/ProtonMail/":              {"env/create", "env/pack"},
+	"github.com/wneessen/":                {"env/pack"},
+	"codeberg.org/go-pdf/":                {"env/pack/paper"},
+	"github.com/makiuchi-d/":              {"env/pack/paper"},
+	"golang.org/x/image/":                 {"env/pack/paper"},
+	"go.yaml.in/yaml/":                    {"env", "env/yaml11", "env/create", "internal/compose"},
 	"os/exec":                             {"internal/system", "internal/rig", "internal/testbed"},
 }
 
