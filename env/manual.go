@@ -39,6 +39,17 @@ func Manual() []byte {
 	return b.Bytes()
 }
 
+// Known lists the keys of the schema in its order, each described.
+func Known() []Description {
+	root, err := loadOrdered()
+	if err != nil {
+		return nil
+	}
+	var known []Description
+	place{root: root, node: root}.walk(func(p place) { known = append(known, p.describe()) })
+	return known
+}
+
 // loadOrdered answers the schema with the order in which its keys stand. JSON objects have none, a YAML document has.
 func loadOrdered() (*schema, error) {
 	var root schema

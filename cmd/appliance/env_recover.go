@@ -43,6 +43,7 @@ locked asks for its passphrase on the terminal.`,
 			if err != nil {
 				return err
 			}
+			fmt.Fprintf(a.err, "looking for the environment in %d files\n", len(inputs))
 			found, err := pack.Recover(inputs, pack.Keys{Secret: secret, Passphrase: a.passphrase(passphraseFile)})
 			if err != nil {
 				return err

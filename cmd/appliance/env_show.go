@@ -101,8 +101,9 @@ func newEnvExplain(a *app) *cobra.Command {
 		Short: "Say what a key means, what its value is, and where that comes from",
 		Long: `explain tells of a key such as appliance.domain what it is for, what may stand there, its value in the active environment
 (unless it is a secret), the file and line it comes from, and what other layers say of it.`,
-		Example: "  appliance env explain appliance.domain\n  appliance env explain 'appliance.extra.files[0].path'",
-		Args:    cobra.ExactArgs(1),
+		Example:           "  appliance env explain appliance.domain\n  appliance env explain 'appliance.extra.files[0].path'",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeKey,
 		RunE: func(_ *cobra.Command, args []string) error {
 			e, err := a.explainKey(args[0])
 			if err != nil {
@@ -116,6 +117,19 @@ func newEnvExplain(a *app) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	return cmd
+}
+
+// completeKey offers the keys that the schema has.
+func completeKey(_ *cobra.Command, args []string, begun string) (keys []string, _ cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	for _, d := range env.Known() {
+		if strings.HasPrefix(d.Path, begun) {
+			keys = append(keys, cobra.CompletionWithDesc(d.Path, d.Title))
+		}
+	}
+	return keys, cobra.ShellCompDirectiveNoFileComp
 }
 
 // explanation is what `env explain --json` prints.
