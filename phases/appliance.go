@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -184,7 +183,9 @@ func (a *Appliance) run(ctx context.Context) (machine.Event, error) {
 	default:
 	}
 	a.rest(a.Status().Summary)
-	debug.FreeOSMemory() // a start needs three times the memory that watching does
+	if err := system.FreeMemory(); err != nil { // a start needs three times the memory that watching does
+		a.cfg.Log.Debug(err.Error())
+	}
 	return a.watch(ctx)
 }
 
