@@ -87,6 +87,7 @@ func TestBench(t *testing.T) {
 		measure func(*suite)
 	}{
 		{"environment", func(s *suite) { s.environment(times(3, 60)) }},
+		{"sources", func(s *suite) { s.silentSources(times(0, 5)) }},
 		{"no-op start", func(s *suite) { s.noOpStart(times(2, 30)) }},
 		{"cold start", func(s *suite) { s.coldStart(times(1, 15)) }},
 		{"memory", func(s *suite) { s.restingMemory(times(0, 5), 5*time.Second) }},
@@ -130,6 +131,7 @@ func TestSmoke(t *testing.T) {
 	dir := t.TempDir()
 	s.programs = programs{appliance: buildProgram(t, dir, "appliance"), flatyaml: buildProgram(t, dir, "flatyaml")}
 	s.environment(plan{0, 3})
+	s.silentSources(plan{0, 1})
 	s.noOpStart(plan{0, 2})
 	s.restingMemory(plan{0, 1}, 0)
 	var text strings.Builder

@@ -7,12 +7,12 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"appliance/internal/remedy"
 	"appliance/internal/system"
+	"appliance/internal/testbed"
 )
 
 func status(code int) http.HandlerFunc {
@@ -157,36 +157,6 @@ func refusing(t *testing.T) string {
 	return "http://" + l.Addr().String()
 }
 
-// deaf is an address whose host drops every attempt to connect: the queue of the socket is full.
-func deaf(t *testing.T) string {
-	t.Helper()
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { syscall.Close(fd) })
-	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Listen(fd, 0); err != nil {
-		t.Fatal(err)
-	}
-	name, err := syscall.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
-	for range 10 {
-		conn, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
-		if err != nil {
-			return "http://" + address
-		}
-		t.Cleanup(func() { conn.Close() })
-	}
-	t.Fatal("the queue takes everybody")
-	return ""
-}
-
 // mute is an address that takes connections and never says a word.
 func mute(t *testing.T) string {
 	t.Helper()
@@ -207,7 +177,7 @@ func TestSilenceCostsThreeSecondsAtMost(t *testing.T) {
 	}{
 		{"refused", refusing, Nothing, time.Second},
 		{"no such name", func(*testing.T) string { return "http://metadata.invalid" }, Nothing, 3 * time.Second},
-		{"dropped", deaf, Nothing, 2500 * time.Millisecond},
+		{"dropped", func(t *testing.T) string { return "http://" + testbed.Deaf(t) }, Nothing, 2500 * time.Millisecond},
 		{"connected, then silence", mute, Broken, 3 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {
