@@ -172,8 +172,8 @@ func TestANetworkSourceThatIsDownAfterABoot(t *testing.T) {
 	p.rests()
 	h.lacks(cachePath)
 	h.remove("app/env.yml")
-	if status := boot().rests(); status.State != "failed" {
-		t.Errorf("without its file and the network it rests in %s", status.State)
+	if status := boot().rests(); status.State != "failed" || status.Failure.NextTry == nil {
+		t.Errorf("without its file and the network it rests in %s, to be tried again at %v", status.State, status.Failure.NextTry)
 	}
 }
 

@@ -90,8 +90,12 @@ func (w *walk) findBase(ctx context.Context) error {
 		w.sources.base = layer{Source: "default", Origin: "embedded default", Data: string(env.Default())}
 		return nil
 	}
-	return remedy.With(fmt.Errorf("cannot find an environment: %s", inVain(result)),
+	err = remedy.With(fmt.Errorf("cannot find an environment: %s", inVain(result)),
 		"write it (`appliance env create` makes a new one), or start with --default to look around; `appliance env sources` tells who was asked")
+	if w.sys.Real() || w.host != nil { // a drive may yet be put in, and the network may yet come up
+		err = remedy.Passing(err)
+	}
+	return err
 }
 
 func (w *walk) take(result source.Result) error {
