@@ -29,11 +29,11 @@ type wrong struct {
 var wrongs = []wrong{
 	{"no environment", func(t *testing.T, h *testbed.Host) { remove(t, h, "app/env.yml") },
 		"prepare-env", false, []string{"there is no /app/env.yml"}, "write it"},
-	{"empty environment", writeEnv(""), "prepare-env", false, []string{"/app/env.yml: is empty"}, "write #cloud-config"},
+	{"empty environment", writeEnv(""), "prepare-env", false, []string{"/app/env.yml: it is empty"}, "write the environment to it"},
 	{"binary environment", writeEnv("#cloud-config\nappliance:\x00\x01\x02"),
 		"prepare-env", false, []string{"/app/env.yml:2:11: is binary"}, "text of the file"},
 	{"environment of 10 MB", writeEnv("#cloud-config\n" + strings.Repeat("# filler\n", 10<<20/9)),
-		"prepare-env", false, []string{"/app/env.yml", "bytes, more than the 4194304"}, "move large content out"},
+		"prepare-env", false, []string{"/app/env.yml", "larger than the 4194304 bytes"}, "move large content out"},
 	{"environment that is not UTF-8", writeEnv("#cloud-config\nappliance:\n  domain: b\xfcx.example.org\n"),
 		"prepare-env", false, []string{"/app/env.yml:3:12: is not UTF-8: byte 0xfc"}, "save the file as UTF-8"},
 	{"unknown key", writeEnv("#cloud-config\nappliance:\n  domain: box.example.org\n  standbye: true\n"),
@@ -382,7 +382,7 @@ func TestDiskThatCannotBeWritten(t *testing.T) {
 
 	readOnly := full
 	readOnly.says = []string{"cannot save state prepare-env", "/var/lib/appliance/record.", "read-only file system"}
-	noEnv := wrong{phase: "prepare-env", says: []string{"cannot activate the environment", "/run/active-env.yml", "no space left on device"},
+	noEnv := wrong{phase: "prepare-env", says: []string{"cannot activate the environment", "/run/appliance/env.json", "no space left on device"},
 		todo: "make /run writable and free space on it"}
 	for _, disk := range []struct {
 		wrong

@@ -133,7 +133,7 @@ func killInTrial(t *testing.T, k int) {
 	h.Env = append(base[:len(base):len(base)], effectLog+"="+h.Root+"/effects.1", fmt.Sprintf("%s=%d", killAt, k))
 	doomed := h.Start()
 	h.Env = base
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	ordered := make(chan struct{})
 	go func() { // what becomes of the orders does not matter
@@ -148,7 +148,7 @@ func killInTrial(t *testing.T, k int) {
 	cancel()
 	<-ordered // none may reach the next supervisor
 	where := lastLine(h.Read("effects.1"))
-	status := h.Start().AwaitWatching(time.Minute)
+	status := h.Start().AwaitWatching(3 * time.Minute)
 	active, file := h.Read("run/active-env.yml"), h.Read("app/env.yml")
 	want := file
 	if status.Trial != nil && status.Trial.Outcome == "" {
