@@ -63,7 +63,7 @@ test-machine: deb
 
 # A virtual machine under emulation: minutes for each boot.
 vm-test: deb
-	@scripts/debian.sh debootstrap qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mkfs.ext4=e2fsprogs
+	@scripts/debian.sh debootstrap qemu-system-x86_64=qemu-system-x86 qemu-img=qemu-utils mkfs.ext4=e2fsprogs mkfs.vfat=dosfstools mcopy=mtools
 	APPLIANCE_VM=require APPLIANCE_DEB=$(abspath $(DEB)) $(GO) test -timeout 90m -p 1 -v -run VM ./internal/rig ./acceptance | scripts/verdicts.sh
 
 # Numbers beside the peers' in the same run; build/bench.json has all of them.

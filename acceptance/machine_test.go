@@ -91,7 +91,7 @@ func (b *box) awaitLine(limit time.Duration, prefix string) {
 
 func (b *box) awaitHealthy() {
 	b.t.Helper()
-	b.awaitLine(2*time.Minute, "run: healthy")
+	b.awaitLine(2*time.Minute, "run: healthy,") // "run: healthy (3/3)" is the name of a step
 	if code, body := b.HTTP("http://127.0.0.1:8080/healthz"); code != 200 {
 		b.t.Fatalf("it calls itself healthy and answers %d: %s", code, body)
 	}

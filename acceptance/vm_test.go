@@ -29,8 +29,8 @@ type vmBox struct {
 	image string
 }
 
-func newVMBox(t *testing.T) *vmBox {
-	b := &vmBox{VM: rig.BootVM(t, rig.Trixie()), t: t}
+func newVMBox(t *testing.T, spec rig.Spec) *vmBox {
+	b := &vmBox{VM: rig.BootVM(t, spec), t: t}
 	deb := os.Getenv("APPLIANCE_DEB")
 	if deb == "" {
 		t.Fatal("APPLIANCE_DEB names no package; `make vm-test` builds one")
@@ -72,7 +72,7 @@ func (b *vmBox) awaitLine(prefix string) {
 // awaitWhole waits for the appliance to come back, and holds everything it keeps on disk against what was there.
 func (b *vmBox) awaitWhole(had int) int {
 	b.t.Helper()
-	b.awaitLine("run: healthy")
+	b.awaitLine("run: healthy,")
 	if code, body := b.HTTP("http://127.0.0.1:8080/healthz"); code != 200 {
 		b.t.Fatalf("it calls itself healthy and answers %d: %s", code, body)
 	}
@@ -123,7 +123,7 @@ func (b *vmBox) journal(options ...string) string {
 }
 
 func TestVM(t *testing.T) {
-	b := newVMBox(t)
+	b := newVMBox(t, rig.Trixie())
 	begun := time.Now()
 	b.Run("systemctl", "start", "appliance")
 	b.awaitWhole(0)

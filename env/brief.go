@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"appliance/env/yaml11"
 )
@@ -54,9 +55,24 @@ func (d *Document) Brief(path []string, v *yaml11.Value) (text string, secret bo
 		return "[" + strings.Join(items, ", ") + "]", secret
 	default:
 		text, rest, more := strings.Cut(strings.TrimRight(shown.Text, "\n"), "\n")
+		if letters := []rune(text); len(letters) > longestBrief {
+			text = string(letters[:longestBrief]) + "…"
+		}
+		text = oneLine(text)
 		if more {
 			text += fmt.Sprintf(" … (%d more lines)", 1+strings.Count(rest, "\n"))
 		}
 		return text, shown != v
 	}
+}
+
+// longestBrief is how much of a text is told in brief, in characters.
+const longestBrief = 200
+
+// oneLine keeps what a document holds from being obeyed by a terminal.
+func oneLine(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
+		return text
+	}
+	return strconv.Quote(text)
 }

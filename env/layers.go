@@ -17,8 +17,11 @@ func Merge(base *Document, layers ...*Document) (*Document, error) {
 		return base, nil
 	}
 	merged := &Document{&yaml11.Document{Top: base.Top, Duplicates: base.Duplicates}, append([]*Document{base}, layers...)}
-	names := []string{base.Origin}
+	names, values := []string{base.Origin}, base.Top.Values()
 	for _, layer := range layers {
+		if values += layer.Top.Values(); values > yaml11.MaxValues {
+			return nil, tooLarge(merged.layers)
+		}
 		merged.Top = yaml11.Merge(merged.Top, layer.Top)
 		merged.Duplicates = append(merged.Duplicates[:len(merged.Duplicates):len(merged.Duplicates)], layer.Duplicates...)
 		names = append(names, layer.Origin)
@@ -28,12 +31,16 @@ func Merge(base *Document, layers ...*Document) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	merged.Data = append(fmt.Appendf(nil, "#cloud-config\n# Made of %s: change it there.\n", strings.Join(names, ", ")), body...)
+	merged.Data = append(fmt.Appendf(nil, "#cloud-config\n# Made of %s: change it there.\n", oneLine(strings.Join(names, ", "))), body...)
 	if len(merged.Data) > MaxSize {
-		return nil, remedy.With(fmt.Errorf("cannot use %s: together they are larger than %d MiB", merged.Origin, MaxSize>>20),
-			"move large content out of the environment")
+		return nil, tooLarge(merged.layers)
 	}
 	return merged, nil
+}
+
+func tooLarge(layers []*Document) error {
+	return remedy.With(fmt.Errorf("cannot use %s with %d layers: together they hold too much", layers[0].Origin, len(layers)-1),
+		"move large content out of the environment")
 }
 
 // Layers are the documents that this one is made of, the base first; of a document that was not merged, itself.
@@ -126,7 +133,7 @@ func (d *Document) Redact(path []string, v *yaml11.Value) *yaml11.Value {
 		}
 		return &shown
 	}
-	if !isSecret(path) {
+	if !isSecret(path) && !hasPassword(v.Text) {
 		return v
 	}
 	return &yaml11.Value{Place: v.Place, Kind: yaml11.Text, Text: hiddenText}

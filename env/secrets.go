@@ -15,11 +15,32 @@ const shortestSecret = 6 // bytes
 // secretWords in a key below ecs, where no schema tells, make its value a secret.
 var secretWords = []string{"pass", "secret", "token", "key", "credential", "dsn", "settings", "encrypt", "sign", "auth"}
 
+// secretTops are keys of cloud-init below which anything may stand: scripts, files, passwords.
+var secretTops = []string{"runcmd", "bootcmd", "write_files", "users", "chpasswd"}
+
+// hasPassword says whether a text holds an address with user and password.
+func hasPassword(text string) bool {
+	for rest, more := text, true; more; {
+		if _, rest, more = strings.Cut(rest, "://"); !more {
+			break
+		}
+		end := strings.IndexAny(rest, "/?# \t\n")
+		if end < 0 {
+			end = len(rest)
+		}
+		user, _, there := strings.Cut(rest[:end], "@")
+		if there && strings.Contains(user, ":") {
+			return true
+		}
+	}
+	return false
+}
+
 // Secrets lists the texts of the document that must not be shown. Of a text of several lines each is a secret of its own.
 func (d *Document) Secrets() []string {
 	var found []string
 	collect(d.Top, nil, func(place []string, v *yaml11.Value) {
-		if !isSecret(place) {
+		if !isSecret(place) && !hasPassword(v.Text) {
 			return
 		}
 		for line := range strings.Lines(v.Text) {
@@ -41,6 +62,8 @@ func isSecret(place []string) bool {
 	}
 	node, secret := r.written.at(place)
 	switch {
+	case slices.Contains(secretTops, place[0]):
+		return true
 	case place[0] == "ecs": // the schema calls all of it secret, to be sure; hiding all of it would tell nothing
 		return secretByName(place[1:])
 	case node == nil && place[0] != "appliance":

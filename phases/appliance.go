@@ -144,6 +144,7 @@ func (a *Appliance) phase(state machine.State, then machine.Event) func(context.
 
 func (a *Appliance) prepareEnv(ctx context.Context) (machine.Event, error) {
 	a.beginWalk()
+	a.walkBack()
 	if event, err := a.phase(PrepareEnv, Done)(ctx); err != nil {
 		return event, err
 	}

@@ -61,6 +61,7 @@ type host struct {
 	wait time.Duration          // for the engine
 
 	machine *source.Machine
+	deny    func(system.Effect) error
 }
 
 func newTestHost(t *testing.T) *host {
@@ -89,6 +90,11 @@ func (h *host) config(m Manager) Config {
 	h.t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	sys := system.New(system.Config{Root: h.root, Observe: func(e system.Effect) error {
+		if h.deny != nil {
+			if err := h.deny(e); err != nil {
+				return err
+			}
+		}
 		if full := *h.full.Load(); full != "" && e.Op == "write" && strings.HasPrefix(e.Object, full) {
 			return syscall.ENOSPC
 		}

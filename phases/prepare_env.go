@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 
 	"appliance/env"
 	"appliance/env/yaml11"
@@ -49,7 +50,10 @@ func (w *walk) looseFiles(context.Context) (string, error) {
 func (w *walk) tightenFiles(context.Context) error {
 	for _, path := range w.loose {
 		w.log.Warn("others could read or write the environment: setting its mode to 0600", "file", path)
-		if err := w.sys.Chmod(path, 0o600); err != nil {
+		err := w.sys.Chmod(path, 0o600)
+		if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) {
+			w.log.Warn("its file system does not let us", "file", path, "err", err) // a seed on a medium; what is in force is ours alone
+		} else if err != nil {
 			return err
 		}
 	}

@@ -1,16 +1,20 @@
 package phases
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"appliance/env/source"
+	"appliance/internal/machine"
+	"appliance/internal/system"
 )
 
 const standing = environment + "  standby: true\n"
@@ -344,6 +348,136 @@ func TestWhatCannotBeTried(t *testing.T) {
 			}
 			h.lacks(trialPath)
 		})
+	}
+}
+
+// A power cut, or a kill, between the failure of what was tried and the walk back must not leave the appliance failed.
+func TestATrialThatFailedGoesBackAfterACut(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		trial trial
+		boots bool
+	}{
+		{"killed before it was noted", trial{}, false},
+		{"a power cut before it was noted", trial{}, true},
+		{"killed after it was noted", trial{Outcome: "it failed: so", Back: true}, false},
+		{"a power cut after it was noted", trial{Outcome: "it failed: so", Back: true}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h, p := trialOn(t, tried, time.Hour)
+			p.rests()
+			_ = p.end()
+			store := machine.NewStore(p.cfg.System, StateDir, p.cfg.Log)
+			rec, err := store.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var on trial
+			if _, err := rec.Get(trialSubject, &on); err != nil {
+				t.Fatal(err)
+			}
+			on.Outcome, on.Back = test.trial.Outcome, test.trial.Back
+			now := time.Now()
+			rec.State, rec.Failure = Failed, &machine.Failure{State: PrepareECS, Cause: "so", First: now, Last: now, Tries: 1}
+			if err := errors.Join(rec.Put(trialSubject, on), store.Save(&rec)); err != nil {
+				t.Fatal(err)
+			}
+			if test.boots {
+				h.remove("run")
+				h.write("run/.keep", "")
+			}
+			p = h.start()
+			if status := p.rests(); status.State != "standby" || h.read(ActiveEnvPath) != standing || status.Trial.Outcome == "" {
+				t.Errorf("it rests in %s, the trial is %+v", status.State, status.Trial)
+			}
+			h.lacks(FailedFlag)
+			h.lacks(trialPath)
+		})
+	}
+}
+
+func TestOnlyWhatIsInForceCanBeConfirmed(t *testing.T) {
+	h := newTestHost(t)
+	h.write("app/env.yml", standing)
+	p := h.start()
+	p.rests()
+	full := madeOfPath // so that another environment cannot be activated
+	h.full.Store(&full)
+	if _, err := p.Try(t.Context(), []byte(tried), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Confirm(); err == nil {
+		t.Error("what was never in force is confirmed")
+	}
+	p.rests()
+	if h.read("app/env.yml") != standing {
+		t.Error("the environment of this host has changed")
+	}
+}
+
+func TestAConfirmationThatWasCutOffIsTakenAgain(t *testing.T) {
+	h, p := trialOn(t, tried, time.Hour)
+	p.rests()
+	on, err := recallTrial(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.keepTrial(on); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.end()
+	p = h.start()
+	p.rests()
+	if err := p.Confirm(); err != nil {
+		t.Fatal(err)
+	}
+	p.rests()
+	if h.read("app/env.yml") != tried || h.read("app/env.yml.before") != standing {
+		t.Errorf("the file is %q and before it was %q", h.read("app/env.yml"), h.read("app/env.yml.before"))
+	}
+}
+
+func TestARepairIsConfirmed(t *testing.T) {
+	h := newTestHost(t)
+	const broken = "\x1f\x8b cut off"
+	h.write("app/env.yml", broken)
+	p := h.start()
+	p.rests()
+	if _, err := p.Try(t.Context(), []byte(tried), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	p.rests()
+	if err := p.Confirm(); err != nil {
+		t.Fatal(err)
+	}
+	if h.read("app/env.yml") != tried || h.read("app/env.yml.before") != broken {
+		t.Error("what was there is not kept as it was")
+	}
+}
+
+func TestWhatWasChangedOnTheDiskIsNotConfirmed(t *testing.T) {
+	h, p := trialOn(t, tried, time.Hour)
+	p.rests()
+	h.write(trialPath, "garbage: [")
+	if err := p.Confirm(); err == nil || h.read("app/env.yml") != standing {
+		t.Errorf("confirm says %v", err)
+	}
+}
+
+func TestASeedOnAReadOnlyMediumIsTaken(t *testing.T) {
+	h := newTestHost(t)
+	h.write("app/env.yml", standing)
+	if err := os.Chmod(filepath.Join(h.root, "app/env.yml"), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	h.deny = func(e system.Effect) error {
+		if e.Op == "chmod" && e.Object == EnvPath {
+			return syscall.EROFS
+		}
+		return nil
+	}
+	if status := h.start().rests(); status.State != "standby" {
+		t.Errorf("it rests in %s: %+v", status.State, status.Failure)
 	}
 }
 

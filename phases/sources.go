@@ -186,7 +186,7 @@ func Ask(ctx context.Context, cfg Config) (source.Result, error) {
 	sys := cfg.System.Reader()
 	cached, err := readCachedEnv(sys)
 	if err != nil {
-		return source.Result{}, err
+		cfg.Log.Warn("going on without the environment that ran here last", "err", err)
 	}
 	return source.Find(ctx, source.Config{System: sys, EnvYML: os.Getenv("ENV_YML"), Limit: env.MaxSize, Cached: cached, Machine: cfg.Machine})
 }

@@ -1,15 +1,15 @@
 package phases
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
-	"appliance/env"
-	"appliance/env/source"
 	"appliance/internal/api"
 	"appliance/internal/machine"
 	"appliance/internal/remedy"
@@ -27,20 +27,27 @@ const trialSubject = "trial"
 type trial struct {
 	SHA256  string        `json:"sha256"`
 	Boot    string        `json:"boot"`
-	Ends    time.Duration `json:"ends_uptime_ns"` // by the clock that runs since the boot
-	Until   time.Time     `json:"until"`          // the same for people
-	Outcome string        `json:"outcome,omitempty"`
+	Begun   time.Duration `json:"begun_uptime_ns"` // by the clock that runs since the boot
+	Ends    time.Duration `json:"ends_uptime_ns"`
+	Since   time.Time     `json:"since"` // the same for people
+	Until   time.Time     `json:"until"`
+	Outcome string        `json:"outcome,omitempty"` // "": it is under way
+	// Back says that a walk back is owed, out of a failure too that what was tried has led to.
+	Back bool `json:"back,omitempty"`
 }
+
+func (t trial) open() bool { return t.SHA256 != "" && t.Outcome == "" }
 
 // left is how long the trial still runs; nothing where it is over.
 func (t trial) left(sys *system.System) time.Duration {
-	if t.Outcome != "" || t.SHA256 == "" {
+	if !t.open() {
 		return 0
 	}
-	if boot, err := sys.BootID(); err != nil || boot != t.Boot {
+	now := sys.Uptime()
+	if boot, err := sys.BootID(); err != nil || boot != t.Boot || now < t.Begun { // the mark of the boot may have lasted longer than it
 		return 0
 	}
-	return max(t.Ends-sys.Uptime(), 0)
+	return max(t.Ends-now, 0)
 }
 
 func recallTrial(m memory) (t trial, err error) {
@@ -100,7 +107,8 @@ func (a *Appliance) Try(ctx context.Context, data []byte, during time.Duration) 
 	if err != nil {
 		return api.Trial{}, err
 	}
-	t := trial{SHA256: digest(data), Boot: boot, Ends: a.cfg.System.Uptime() + during, Until: a.cfg.System.Now().Add(during)}
+	up, now := a.cfg.System.Uptime(), a.cfg.System.Now()
+	t := trial{SHA256: digest(data), Boot: boot, Begun: up, Ends: up + during, Since: now, Until: now.Add(during)}
 	if err := a.cfg.System.WriteFile(trialPath, data, 0o600); err != nil {
 		return api.Trial{}, err
 	}
@@ -148,7 +156,7 @@ func (a *Appliance) armTrial(t trial) {
 	a.trialTimer = time.AfterFunc(t.left(a.cfg.System), func() {
 		a.trying.Lock()
 		defer a.trying.Unlock()
-		if now, err := recallTrial(a); err != nil || now.Ends != t.Ends || now.Outcome != "" {
+		if now, err := recallTrial(a); err != nil || now.Ends != t.Ends || !now.open() {
 			return // confirmed or reverted meanwhile
 		}
 		if err := a.endTrial("nobody confirmed it in time"); err != nil {
@@ -171,22 +179,31 @@ func (a *Appliance) disarmTrial() {
 	a.stopTimer()
 }
 
+const confirmed = "confirmed"
+
 // endTrial has the next walk ask the sources again. The caller holds a.trying.
 func (a *Appliance) endTrial(outcome string) error {
 	t, err := recallTrial(a)
-	if err != nil || t.SHA256 == "" || t.Outcome != "" {
+	if err != nil || !t.open() {
 		return err
 	}
 	a.stopTimer()
 	a.warn("the trial of an environment is over: " + outcome)
-	t.Outcome = outcome
+	t.Outcome, t.Back = outcome, outcome != confirmed
 	if err := a.remember(trialSubject, t); err != nil {
 		return err
 	}
 	return a.cfg.System.Remove(trialPath)
 }
 
-// resumeTrial takes up the trial that the process before has begun, or ends it where the host was booted since.
+// failedOnTrial says whether the failure on record came of an environment that was being tried, and not before it.
+func (a *Appliance) failedOnTrial(t trial) bool {
+	rec := a.machine.Record()
+	return rec.State == Failed && rec.Failure != nil && !rec.Failure.Last.Before(t.Since)
+}
+
+// resumeTrial takes up the trial that the process before has begun, or ends it where the host was booted since, or where what
+// was tried has failed.
 func (a *Appliance) resumeTrial() {
 	a.trying.Lock()
 	defer a.trying.Unlock()
@@ -194,29 +211,48 @@ func (a *Appliance) resumeTrial() {
 		a.warn(err.Error())
 	}
 	t, err := recallTrial(a)
-	if err == nil && t.left(a.cfg.System) > 0 {
+	switch {
+	case err != nil:
+	case t.left(a.cfg.System) > 0 && !a.failedOnTrial(t):
 		a.armTrial(t)
 		return
-	}
-	if err == nil {
+	case t.left(a.cfg.System) > 0:
+		err = a.endTrial("it failed")
+	case t.open():
 		err = a.endTrial("the host was booted, or its time passed while nobody watched")
+	default: // a process that was cut off may not have come to this
+		err = a.cfg.System.Remove(trialPath)
 	}
 	if err != nil {
 		a.warn(err.Error())
 	}
 }
 
-// failedTrial goes back when the environment that failed was only being tried.
+// failedTrial says whether to walk again at once: the environment that has failed was only being tried.
 func (a *Appliance) failedTrial(cause string) bool {
-	if !a.walk.onTrial {
-		return false
-	}
 	a.trying.Lock()
 	defer a.trying.Unlock()
-	if err := a.endTrial("it failed: " + firstLine(cause)); err != nil {
+	if a.walk.onTrial {
+		if err := a.endTrial("it failed: " + firstLine(cause)); err != nil {
+			a.warn(err.Error())
+		}
+	}
+	t, err := recallTrial(a)
+	return err == nil && t.Back
+}
+
+// walkBack notes that the walk back from what was tried has begun: if it fails, that is a failure of its own.
+func (a *Appliance) walkBack() {
+	a.trying.Lock()
+	defer a.trying.Unlock()
+	t, err := recallTrial(a)
+	if err == nil && t.Back {
+		t.Back = false
+		err = a.remember(trialSubject, t)
+	}
+	if err != nil {
 		a.warn(err.Error())
 	}
-	return true
 }
 
 // Confirm makes the environment that is being tried the one of this host.
@@ -231,13 +267,14 @@ func (a *Appliance) Confirm() error {
 	if t.left(a.cfg.System) == 0 {
 		return fmt.Errorf("cannot confirm: %w: no environment is being tried", api.ErrConflict)
 	}
-	if !status.Resting || !status.Healthy && status.State != string(Standby) {
+	if in, err := readMadeOf(a.cfg.System); err != nil || digest([]byte(in.Layers[0].Data)) != t.SHA256 ||
+		!status.Resting || !status.Healthy && status.State != string(Standby) {
 		return remedy.With(fmt.Errorf("cannot confirm: %w: the appliance is not healthy yet", api.ErrConflict), "wait until it is (`appliance status --wait`)")
 	}
-	if err := a.keepTrial(); err != nil {
+	if err := a.keepTrial(t); err != nil {
 		return err
 	}
-	if err := a.endTrial("confirmed"); err != nil {
+	if err := a.endTrial(confirmed); err != nil {
 		return err
 	}
 	a.ask(Reload)
@@ -245,23 +282,50 @@ func (a *Appliance) Confirm() error {
 }
 
 // keepTrial writes what was tried to the file that this host's environment is read from first, and keeps what was there.
-func (a *Appliance) keepTrial() error {
+func (a *Appliance) keepTrial(t trial) error {
 	sys := a.cfg.System
 	data, err := sys.ReadFile(trialPath)
 	if err != nil {
 		return fmt.Errorf("cannot read the environment that is being tried: %w", err)
 	}
-	home := a.homeOfEnv()
-	old, err := source.File(sys, home, env.MaxSize)
-	if err == nil {
-		err = sys.WriteFile(before(home), old.Data, 0o600)
-	} else if source.IsAbsent(err) {
-		err = nil
+	if digest(data) != t.SHA256 {
+		return remedy.With(errors.New("cannot confirm: the environment that is being tried has been changed on the disk"), "run `appliance env revert` and try again")
 	}
-	if err != nil {
+	home := a.homeOfEnv()
+	old, err := readOld(sys, home)
+	switch {
+	case err != nil:
 		return err
+	case bytes.Equal(old, data): // a confirmation that was cut off came as far as this: what is kept already is what was there
+		return nil
+	case old != nil:
+		if err := sys.WriteFile(before(home), old, 0o600); err != nil {
+			return err
+		}
 	}
 	return sys.WriteFile(home, data, 0o600)
+}
+
+// maxOld is the largest file that is kept when another environment takes its place, in bytes. It may be packed or broken.
+const maxOld = 64 << 20
+
+// readOld reads the file of an environment as it is, nil where there is none.
+func readOld(sys *system.System, home string) ([]byte, error) {
+	info, err := sys.Stat(home)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxOld) {
+		err = errors.New("it is no file of a size to be kept")
+	}
+	var old []byte
+	if err == nil {
+		old, err = sys.ReadFile(home)
+	}
+	if err != nil {
+		return nil, remedy.With(fmt.Errorf("cannot confirm: cannot keep %s: %w", home, err), "move it away")
+	}
+	return old, nil
 }
 
 // homeOfEnv is the file that this host's environment is read from first.

@@ -172,9 +172,12 @@ func (a *app) explainKey(key string) (explanation, error) {
 		return e, remedy.With(err, "see `appliance env show` and `appliance env schema`")
 	}
 	e.Known, e.Title, e.Description, e.Type, e.Default, e.Examples, e.Variables = known, d.Title, d.About, d.Type, d.Default, d.Examples, d.Variables
-	for note, holds := range map[string]bool{"it is a secret": d.Secret, "it is out of use": d.Deprecated, "the appliance does not act upon it yet": d.Pending} {
-		if holds {
-			e.Notes = append(e.Notes, note)
+	for _, note := range []struct {
+		holds bool
+		text  string
+	}{{d.Secret, "it is a secret"}, {d.Deprecated, "it is out of use"}, {d.Pending, "the appliance does not act upon it yet"}} {
+		if note.holds {
+			e.Notes = append(e.Notes, note.text)
 		}
 	}
 	return e, nil

@@ -32,7 +32,11 @@ environment wins; one that is broken ends the search, because the next could hav
 			table := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
 			fmt.Fprintln(table, "SOURCE\tPLACE\tOUTCOME\tDETAIL\tTOOK")
 			for _, v := range result.Sources {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.Source, v.Place, v.Outcome, v.Detail, v.Took.Round(time.Millisecond))
+				outcome := string(v.Outcome)
+				if v.Cached {
+					outcome = "cached"
+				}
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.Source, v.Place, outcome, v.Detail, v.Took.Round(time.Millisecond))
 			}
 			return errors.Join(table.Flush(), err)
 		},

@@ -91,8 +91,8 @@ func newEnvConfirm(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "confirm",
 		Short: "Keep the environment that is being tried",
-		Long: `confirm writes what is being tried to /app/env.yml, which is asked before any drive or cloud, and keeps what was there as
-/app/env.yml.before. The appliance must be healthy with it.`,
+		Long: `confirm writes what is being tried to /app/env.yml (or the file that ENV_YML names), which is asked before any drive or cloud,
+and keeps what was there beside it as env.yml.before. The appliance must be healthy with it.`,
 		Example: "  appliance env confirm",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.request(cmd.Context(), "confirm", false) },

@@ -120,6 +120,9 @@ func printStatus(w io.Writer, s api.Status) error {
 	if t := s.Trial; t != nil && t.Outcome == "" {
 		fmt.Fprintf(w, "  on trial     until %s: `appliance env confirm` keeps the environment\n", t.Until.Local().Format(time.DateTime))
 	}
+	if t := s.Trial; t != nil && t.Outcome != "" {
+		fmt.Fprintf(w, "  last trial   %s\n", t.Outcome)
+	}
 	for _, url := range s.URLs {
 		fmt.Fprintf(w, "  reachable    %s\n", url)
 	}

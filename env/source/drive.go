@@ -148,7 +148,7 @@ func (d drive) readImage(name string, limit int64) ([]byte, error) {
 // byLabel asks blkid, which probes every device; udev's links may be missing or old. Where blkid cannot be started, they are
 // all there is.
 func byLabel(ctx context.Context, sys *system.System, label string) ([]string, error) {
-	out, err := sys.Command(ctx, "blkid", "-c", "/dev/null", "-o", "device", "-t", "LABEL="+label)
+	out, err := sys.Query(ctx, "blkid", "-c", "/dev/null", "-o", "device", "-t", "LABEL="+label)
 	if err == nil {
 		return strings.Fields(out), nil
 	}

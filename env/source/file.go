@@ -44,6 +44,9 @@ func (s *search) ownFile(path string) (*UserData, error) {
 func (s *search) hostFile(name, path string) (*UserData, error) {
 	file, err := os.OpenFile(s.System.Path(path), os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not make us wait
 	if errors.Is(err, fs.ErrNotExist) {
+		if s.System.Exists(path) { // not absent: what it means may be on a disk that is not mounted
+			return nil, remedy.With(fmt.Errorf("%s is a link to something that is not there", path), "mount what it leads to, or remove the link")
+		}
 		return nil, absent{why: "there is no " + path}
 	}
 	if err != nil {

@@ -15,7 +15,9 @@ func Merge(base, over *Value) *Value {
 	}
 	for i, key := range over.Keys {
 		if over.Items[i].Kind == Null {
-			m.drop(key)
+			if at := m.find(key); at >= 0 {
+				m.Items[at] = nil // taken out at the end, all at once
+			}
 			continue
 		}
 		var under *Value
@@ -24,18 +26,20 @@ func Merge(base, over *Value) *Value {
 		}
 		m.put(key, Merge(under, over.Items[i]))
 	}
+	m.compact()
 	return m.Value
 }
 
-// drop takes a key away, if it is there.
-func (m *entries) drop(key *Value) {
-	at := m.find(key)
-	if at < 0 {
-		return
+// compact takes out the keys whose items are gone. It ends the use of the index.
+func (m *entries) compact() {
+	kept := 0
+	for i, item := range m.Items {
+		if item != nil {
+			m.Keys[kept], m.Items[kept] = m.Keys[i], item
+			kept++
+		}
 	}
-	m.Keys = append(m.Keys[:at:at], m.Keys[at+1:]...)
-	m.Items = append(m.Items[:at:at], m.Items[at+1:]...)
-	m.index = nil // find makes a new one
+	m.Keys, m.Items = m.Keys[:kept], m.Items[:kept]
 }
 
 // Change is one difference between two documents. Before is nil for what is new, After for what is gone.

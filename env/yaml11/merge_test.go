@@ -91,7 +91,7 @@ func TestDiff(t *testing.T) {
 
 func TestRenderMeansTheSame(t *testing.T) {
 	tests := []string{
-		"a: 1", "a: {}", "a: []", "a: [[], {}, [1]]", "a: ''", "a: ' x '", "a: \"x\\ty\\u2028z\\r\\n\"", "a: |\n  x\n   y\n\n\n", "a: |-\n  x\n  y", "a: |\n    x\n   \n", "a: \"\\n\\nx\\n\"", "a: \" x\\ny\"",
+		"a: 1", "a: {}", "a: []", "a: [[], {}, [1]]", "a: ''", "a: ' x '", "a: \"x\\ty\\u2028z\\r\\n\"", "a: |\n  x\n   y\n\n\n", "a: |-\n  x\n  y", "a: |\n    x\n   \n", "a: \"\\n\\nx\\n\"", "a: \"\\n    hello\\n    world\"", "a: \"\\n  hello\\nworld\"", "? \"\\n  hello\\nworld\"\n: 1", "a: \" x\\ny\"",
 		"a: [yes, no, on, off, true, ~, 'yes', 'null', '~', '']", "a: [0600, 0x1f, 0b11, 12:30, 1_000, '0600', '12:30', 08, 1e3, '1.5']",
 		"a: [1.5, 1.0e+16, 1.0e-7, .inf, -.inf, .nan, -0.0, 190:20:30.15]", "a: [2001-12-14, 2001-12-14t21:59:43.10-05:00, '2001-12-14', 2001-12-14 21:59:43 Z]",
 		"a: [!!binary aGVsbG8=, !!binary '']", "a: !!set {b, c, 'yes'}", "a: !!set {}", "a: !!omap [x: 1, y: 2]", "? 'x: y'\n: {'#': '# no comment', '- ': '- no list', '*x': '&y', '!': '!t', '%': '%'}",

@@ -52,7 +52,7 @@ func Parse(origin string, data []byte) (*Document, error) {
 	}
 	b := builder{origin: origin, seen: map[*yaml.Node]*Value{}, anchors: map[string]int{}}
 	top := b.build(root)
-	if top.cost > maxCost {
+	if top.cost > maxCost || top.values > MaxValues {
 		b.tooLarge(root)
 	}
 	if len(b.problems) == 0 && top.Kind != Mapping {

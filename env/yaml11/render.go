@@ -111,7 +111,8 @@ func textStyle(s string) yaml.Style {
 	if kind, _, err := Resolve(s); err == nil && kind == Text && strings.Trim(s, wordLetters) == "" && s != "" && strings.Trim(s[:1], firstLetters) == "" && !strings.HasSuffix(s, ":") {
 		return 0
 	}
-	if strings.Contains(strings.TrimRight(s, "\n"), "\n") && strings.IndexFunc(s, func(r rune) bool {
+	// A block cannot say how deep its first line is indented when an empty one comes before it.
+	if strings.Contains(strings.TrimRight(s, "\n"), "\n") && !strings.HasPrefix(s, "\n") && strings.IndexFunc(s, func(r rune) bool {
 		return r == '\r' || r == '\t' || r == 0x85 || r == 0x2028 || r == 0x2029 || r == 0xfeff
 	}) < 0 {
 		return yaml.LiteralStyle

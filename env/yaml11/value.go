@@ -17,6 +17,10 @@ const (
 	maxCost  = 20 << 20
 	nodeCost = 16
 
+	// MaxValues is how many values a document may have, its aliases expanded. Whoever writes or shows them all needs about
+	// 1.5 kB for each.
+	MaxValues = 1 << 17
+
 	// maxCopied bounds the entries that merge keys take over: each mapping of a chain repeats all before it, without any
 	// single one being large.
 	maxCopied = 1 << 18
@@ -59,6 +63,7 @@ type Value struct {
 	Items  []*Value // of a list, mapping or set
 	depth  int      // levels below
 	cost   int
+	values int    // with those below
 	base64 string // of binary data: as it was written
 }
 
@@ -79,6 +84,9 @@ func (v *Value) Get(path ...string) *Value {
 	}
 	return v
 }
+
+// Values is how many values of a parsed document there are from v on down, aliases expanded; 2*MaxValues stands for any more.
+func (v *Value) Values() int { return v.values }
 
 // Locate answers what is at a path, whose parts are keys of mappings or numbers of list items, from 0.
 func (v *Value) Locate(path []string) (*Value, bool) {
@@ -169,7 +177,7 @@ func (b *builder) alias(n *yaml.Node) *Value {
 	}
 	v := b.build(n.Alias)
 	switch {
-	case v.cost > maxCost:
+	case v.cost > maxCost || v.values > MaxValues:
 		return b.tooLarge(n)
 	case b.depth+v.depth >= maxDepth:
 		return b.tooDeep(n)
@@ -220,11 +228,15 @@ func (b *builder) node(n *yaml.Node) *Value {
 		b.mapping(n, v)
 	}
 	v.cost += len(v.Text)
+	v.values = 1
 	for _, part := range [2][]*Value{v.Keys, v.Items} {
 		for _, child := range part {
 			v.depth = max(v.depth, child.depth+1)
 			v.cost = min(v.cost+child.cost, 2*maxCost)
 		}
+	}
+	for _, item := range v.Items {
+		v.values = min(v.values+item.values, 2*MaxValues)
 	}
 	return v
 }
@@ -302,7 +314,7 @@ func (b *builder) pair(n *yaml.Node) *Value {
 	defer func() { b.depth-- }()
 	key, val := b.build(n.Content[0]), b.build(n.Content[1])
 	return &Value{Kind: List, Items: []*Value{key, val}, Place: b.place(n),
-		depth: 1 + max(key.depth, val.depth), cost: min(nodeCost+key.cost+val.cost, 2*maxCost)}
+		depth: 1 + max(key.depth, val.depth), cost: min(nodeCost+key.cost+val.cost, 2*maxCost), values: min(1+key.values+val.values, 2*MaxValues)}
 }
 
 func (b *builder) mapping(n *yaml.Node, v *Value) {

@@ -88,5 +88,8 @@ func discard(dir string) error {
 			return fmt.Errorf("cannot remove container %s: %w: %s", name, err, out)
 		}
 	}
+	if err := detachAll(dir); err != nil {
+		return err
+	}
 	return os.RemoveAll(dir)
 }

@@ -38,6 +38,8 @@ type Spec struct {
 	// Disks are directories of the machine, such as /volatile or /home, that get a file system other than the overlay,
 	// as /var/lib/docker always does. They begin empty and hide what the image has there.
 	Disks []string
+	// Arguments are for the kernel of a virtual machine; a machine has none of its own.
+	Arguments string
 }
 
 // Trixie is Debian 13.

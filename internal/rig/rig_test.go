@@ -39,6 +39,31 @@ func TestDisks(t *testing.T) {
 	m.PowerCut()
 	m.PowerOn()
 	m.ReadFile("/volatile/here")
+	m.AwaitBooted()
+	checkAttached(m)
+}
+
+// checkAttached has a disk kept over a power cut, and its image left alone.
+func checkAttached(m *Machine) {
+	image := filepath.Join(m.t.TempDir(), "disk.img")
+	if err := os.WriteFile(image, make([]byte, 1<<20), 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+	device := m.Attach(image)
+	m.Run("sh", "-c", "printf kept >"+device)
+	m.PowerCut()
+	m.PowerOn()
+	m.AwaitBooted()
+	if got := m.Run("head", "--bytes", "4", device); got != "kept" {
+		m.t.Errorf("the disk begins with %q after a power cut", got)
+	}
+	m.Detach(device)
+	if _, _, code := m.Try(m.t.Context(), "test", "-e", device); code != 1 {
+		m.t.Errorf("looking for the disk that was taken away: exit code %d", code)
+	}
+	if data, err := os.ReadFile(image); err != nil || data[0] != 0 {
+		m.t.Errorf("the image was written to (%v)", err)
+	}
 }
 
 func checkSystemd(m *Machine, want string) {

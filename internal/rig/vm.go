@@ -2,6 +2,7 @@ package rig
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -41,6 +42,7 @@ func BootVM(t testing.TB, s Spec) *VM {
 		t.Fatalf("cannot build the disk of %s: %v", s.Suite, err)
 	}
 	v := &VM{t: t, qemu: newQEMU(t, base, disk)}
+	v.qemu.arguments = s.Arguments
 	t.Cleanup(func() {
 		if t.Failed() {
 			v.dump()
@@ -74,6 +76,18 @@ func (v *VM) For(t testing.TB) *VM { return &VM{t: t, qemu: v.qemu} }
 func (v *VM) PowerCut() {
 	v.t.Helper()
 	v.qemu.kill()
+}
+
+// Attach gives a virtual machine that is off a disk that begins as a copy of an image of the host, and returns its device.
+func (v *VM) Attach(image string) (device string) {
+	v.t.Helper()
+	device = fmt.Sprintf("vd%c", 'b'+len(v.qemu.drives)) // vda has the root file system
+	disk := filepath.Join(v.qemu.dir, device+".raw")
+	if err := hostCommand(v.t.Context(), "cp", "--", image, disk); err != nil {
+		v.t.Fatalf("cannot attach a disk: %v", err)
+	}
+	v.qemu.drives = append(v.qemu.drives, disk)
+	return "/dev/" + device
 }
 
 // PowerOn starts a virtual machine that is off and returns as soon as commands can be run in it, while units still start.
@@ -113,6 +127,9 @@ type qemu struct {
 	dir  string    // of the disk and the console's log
 	cmd  *exec.Cmd // nil while the power is off
 	port int       // on 127.0.0.1, leads to the guest's program
+
+	drives    []string // further disks, by their files
+	arguments string   // of the kernel, beside ours
 }
 
 // newQEMU makes a disk that begins as base and keeps the differences.
@@ -165,7 +182,7 @@ func (q *qemu) start() error {
 // args: cx16 is off because QEMU stops all processors for each such instruction where the host's has none. cache=none
 // passes the guest's flushes on and lets everything before them be lost, as a disk with a cache of its own does.
 func (q *qemu) args() []string {
-	return []string{
+	args := []string{
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", "2", "-m", "2048",
 		"-nodefaults", "-no-user-config", "-display", "none", "-device", "virtio-rng-pci",
 		"-chardev", "file,id=console,append=on,path=" + q.console(), "-serial", "chardev:console",
@@ -173,8 +190,12 @@ func (q *qemu) args() []string {
 		"-netdev", "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:" + strconv.Itoa(q.port) + "-10.0.2.15:5000",
 		"-device", "virtio-net-pci,netdev=net",
 		"-kernel", q.base.kernel(), "-initrd", q.base.initrd(),
-		"-append", "root=/dev/vda rw console=ttyS0 mitigations=off systemd.show_status=0",
+		"-append", "root=/dev/vda rw console=ttyS0 mitigations=off systemd.show_status=0 " + q.arguments,
 	}
+	for _, drive := range q.drives {
+		args = append(args, "-drive", "if=virtio,format=raw,cache=none,file="+drive)
+	}
+	return args
 }
 
 func (q *qemu) kill() {

@@ -107,6 +107,11 @@ func (s *System) Command(ctx context.Context, argv ...string) (string, error) {
 	if err := s.Observe("exec", strings.Join(argv, " ")); err != nil {
 		return "", err
 	}
+	return s.Query(ctx, argv...)
+}
+
+// Query runs argv as Command does, but it is no effect: argv only looks, so that a Reader may run it too.
+func (s *System) Query(ctx context.Context, argv ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
