@@ -54,6 +54,9 @@ func (p packaged) firstInstall(t *testing.T) {
 	p.WriteFile("/app/env.yml", []byte("#cloud-config\nappliance:\n  standby: true\n  domain: box.example.org\n"), 0o600)
 	p.Run("dpkg", "-i", "/root/1.deb")
 	p.expect(t, "active", "enabled")
+	if out, want := p.Run("flatyaml", "--file", "/app/env.yml", "appliance"), "APPLIANCE_DOMAIN=box.example.org\nAPPLIANCE_STANDBY=true\n"; out != want {
+		t.Errorf("flatyaml prints %q, want %q", out, want)
+	}
 }
 
 // supervised is what systemd makes of the unit.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -95,15 +96,20 @@ func (a *app) envToValidate(ctx context.Context, args []string) (*env.Document, 
 }
 
 func (a *app) readInput(name string) ([]byte, error) {
-	if name == "-" || name == "" {
-		return io.ReadAll(io.LimitReader(a.in, env.MaxSize+1))
+	from := a.in
+	if name != "-" && name != "" {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", name, err)
+		}
+		defer file.Close()
+		from = file
 	}
-	file, err := os.Open(name)
+	data, err := io.ReadAll(io.LimitReader(from, env.MaxSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", name, err)
+		return nil, fmt.Errorf("cannot read %s: %w", cmp.Or(name, "-"), err)
 	}
-	defer file.Close()
-	return io.ReadAll(io.LimitReader(file, env.MaxSize+1))
+	return data, nil
 }
 
 func newEnvSchema(a *app) *cobra.Command {

@@ -21,7 +21,7 @@ func newEnvCreate(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create DOMAIN FILE",
 		Short: "Make a new environment with fresh secrets",
-		Long: `create writes a complete environment for DOMAIN to FILE, which must not be there yet: with a new DKIM key, application
+		Long: `create writes a complete environment for DOMAIN to FILE (a path of the machine itself, with --root too), which must not be there yet: with a new DKIM key, application
 secrets and OpenPGP keys, and the DNS records to publish as comments. Nobody but its owner can read it. Keep it safe:
 ` + "`appliance env package`" + ` makes paper, a disk and an encrypted archive of it.`,
 		Example: "  appliance env create box.example.org /app/env.yml\n  appliance env create box.example.org env.yml --extra keys.yml",
@@ -34,8 +34,8 @@ secrets and OpenPGP keys, and the DNS records to publish as comments. Nobody but
 			if o.Template, err = a.readOptional(template); err != nil {
 				return err
 			}
-			if _, err := os.Lstat(args[1]); err == nil { // before the work of making keys; writing looks again
-				return alreadyThere(args[1])
+			if err := mayWriteNew(args[1]); err != nil { // before the work of making keys; writing looks again
+				return err
 			}
 			made, err := create.New(cmd.Context(), o)
 			if err != nil {
@@ -70,6 +70,17 @@ func (a *app) readOptional(name string) ([]byte, error) {
 		return nil, nil
 	}
 	return a.readInput(name)
+}
+
+// mayWriteNew says what stands in the way of a new file of that name.
+func mayWriteNew(name string) error {
+	if _, err := os.Lstat(name); err == nil {
+		return alreadyThere(name)
+	}
+	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
+		return remedy.With(fmt.Errorf("cannot write %q: there is no directory %s", name, filepath.Dir(name)), "make it first, or name another file")
+	}
+	return nil
 }
 
 func alreadyThere(name string) error {

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,7 +33,7 @@ func newEnvPackage(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "package FILE",
 		Short: "Put an environment on paper, on a seed disk and into an encrypted archive",
-		Long: `package writes, beside FILE or into --dir, readable by their owner only:
+		Long: `package writes, beside FILE or into --dir (paths of the machine itself, with --root too), readable by their owner only:
   env.yml.pdf       a listing and pages of QR codes, to print and lock away
   env-cidata.iso    a disk that a new host boots with: user-data, meta-data and the PDF
   DOMAIN.env.DATE.tar.gz.gpg   both and the environment, encrypted to every OpenPGP key given by --key
@@ -57,6 +59,8 @@ func newEnvPackage(a *app) *cobra.Command {
 }
 
 func (a *app) packageEnv(ctx context.Context, name string, p packaging) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM) // so that a file half written is taken away again
+	defer stop()
 	order, err := a.packOrder(name, p)
 	if err != nil {
 		return err
@@ -77,6 +81,9 @@ func (a *app) packageEnv(ctx context.Context, name string, p packaging) error {
 	}
 	host := system.New(system.Config{Observe: a.observe})
 	for _, out := range outputs {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		path := filepath.Join(dir, out.Name)
 		if err := host.WriteFile(path, out.Data, 0o600); err != nil {
 			return err

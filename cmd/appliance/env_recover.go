@@ -32,8 +32,10 @@ locked asks for its passphrase on the terminal.`,
 			"  zbarimg --raw page-*.png | appliance env recover - --out new-env.yml",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if _, err := os.Lstat(out); err == nil && out != "-" {
-				return alreadyThere(out)
+			if out != "-" {
+				if err := mayWriteNew(out); err != nil {
+					return err
+				}
 			}
 			inputs, err := a.readRecoverable(args)
 			if err != nil {

@@ -160,6 +160,9 @@ func killInTrial(t *testing.T, k int) {
 	if value := webVariable(t, h); (value == "new") != (active == tried) {
 		t.Errorf("killed after %q: old and new are mixed: the container has %q", where, value)
 	}
+	if trying := status.Trial != nil && status.Trial.Outcome == ""; !trying && h.Read("var/lib/appliance/trial.yml") != "" {
+		t.Errorf("killed after %q: what was tried is left on the disk", where)
+	}
 	if litter := litter(t, h.Root); len(litter) > 0 {
 		t.Errorf("killed after %q: left behind %v", where, litter)
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -22,7 +23,15 @@ func (s *search) envYML(context.Context) (*UserData, error) {
 	if s.EnvYML == "" {
 		return nil, absent{why: "the variable is not set", unasked: true}
 	}
-	return s.ownFile(s.EnvYML)
+	path := s.EnvYML
+	if s.System.Real() { // below a root there is no directory that we are in
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
+		path = absolute
+	}
+	return s.ownFile(path)
 }
 
 func (s *search) envFile(context.Context) (*UserData, error) { return s.ownFile(EnvPath) }

@@ -89,7 +89,7 @@ func (u *unpacker) open(data []byte, at layer) ([][]byte, error) {
 }
 
 func (u *unpacker) gunzip(data []byte) ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(data))
+	r, err := gzip.NewReader(bytes.NewReader(bytes.TrimRight(data, "\r\n"))) // an editor or a form may have ended it with a line
 	if err != nil {
 		return nil, damaged("gzip", err)
 	}
@@ -107,7 +107,7 @@ func (u *unpacker) gunzip(data []byte) ([]byte, error) {
 }
 
 func (u *unpacker) unbase64(text []byte) ([]byte, error) {
-	inner, err := base64.StdEncoding.AppendDecode(nil, text) // it skips line breaks
+	inner, err := base64.StdEncoding.AppendDecode(nil, bytes.Join(bytes.Fields(text), nil))
 	if err != nil {
 		return nil, damaged("base64", err)
 	}
@@ -116,7 +116,7 @@ func (u *unpacker) unbase64(text []byte) ([]byte, error) {
 
 // damaged tells that a packing does not open. The position that its reader tells says nothing to an operator.
 func damaged(packing string, err error) error {
-	what := "damaged"
+	what := "damaged, or has something behind its end"
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		what = "cut off"
 	}
@@ -140,12 +140,18 @@ func firstWord(text []byte) string {
 	return string(text[:min(end, 64)])
 }
 
+// shortestBase64 is what the shortest environment takes: less is words.
+const shortestBase64 = 32
+
 // isBase64 says whether text can only be base64: an environment is a mapping, and its colon is not of that alphabet.
 func isBase64(text []byte) bool {
+	if len(text) < shortestBase64 {
+		return false
+	}
 	for _, c := range text {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case c == '+', c == '/', c == '=', c == '\r', c == '\n':
+		case c == '+', c == '/', c == '=', c == '\r', c == '\n', c == ' ', c == '\t':
 		default:
 			return false
 		}

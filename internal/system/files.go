@@ -6,9 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 )
 
 // WriteFile puts data at path in one step that a power cut cannot tear: a temporary file in the same directory, fsync,
@@ -41,28 +43,47 @@ func (s *System) WriteFile(path string, data []byte, perm fs.FileMode) error {
 }
 
 // WriteNewFile puts data at path as WriteFile does, unless something is there already: then it answers fs.ErrExist and changes
-// nothing. The directory must be there.
+// nothing. The directory must be there. Until the file is whole it has no name, so that a process that is killed leaves none.
 func (s *System) WriteNewFile(path string, data []byte, perm fs.FileMode) error {
 	if err := s.Observe("write", path); err != nil {
 		return err
 	}
 	name := s.Path(path)
-	removeStale(name)
-	file, err := renameio.NewPendingFile(name, renameio.WithTempDir(filepath.Dir(name)), renameio.WithStaticPermissions(perm))
+	file, err := os.OpenFile(filepath.Dir(name), unix.O_TMPFILE|os.O_WRONLY, perm)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) { // vfat, NFS: there it has its name from the start
+		file, err = os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
+		if err == nil {
+			return s.fill(file, path, data, perm)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
-	defer func() { _ = file.Cleanup() }() // its other name stays
+	defer file.Close()
 	if _, err = file.Write(data); err == nil {
-		err = file.Sync()
+		err = errors.Join(file.Chmod(perm), file.Sync()) // whatever the umask is
 	}
 	if err == nil {
 		err = s.Observe("link", path)
 	}
 	if err == nil {
-		err = os.Link(file.Name(), name) // unlike a rename, it takes nobody's place
+		err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", file.Fd()), unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)
 	}
 	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", path, err)
+	}
+	return s.syncDir(filepath.Dir(path))
+}
+
+// fill writes a file that has its name already, and takes it away again where that fails.
+func (s *System) fill(file *os.File, path string, data []byte, perm fs.FileMode) error {
+	_, err := file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	_ = file.Chmod(perm) // these file systems may not know permissions
+	if err = errors.Join(err, file.Close()); err != nil {
+		_ = os.Remove(s.Path(path)) // the error that counts is the first
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return s.syncDir(filepath.Dir(path))
@@ -76,14 +97,17 @@ func (s *System) Tidy(paths ...string) {
 }
 
 // removeStale takes away the temporary files that a crash in the middle of WriteFile has left beside name. They are ours
-// alone: a host has one writer of each file.
+// alone: a host has one writer of each file. Their names end in the many digits of renameio's random number.
 func removeStale(name string) {
 	stale, err := filepath.Glob(filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"[0-9]*"))
 	if err != nil {
 		return // a name with glob characters: litter is all that stays
 	}
 	for _, file := range stale {
-		_ = os.Remove(file)
+		number := strings.TrimPrefix(filepath.Base(file), "."+filepath.Base(name))
+		if info, err := os.Lstat(file); err == nil && info.Mode().IsRegular() && len(number) >= 12 && strings.Trim(number, "0123456789") == "" {
+			_ = os.Remove(file)
+		}
 	}
 }
 
