@@ -23,7 +23,9 @@ const flattenAbout = `flatten prints the leaves below the comma-separated top-le
 
 Nothing is printed when the format cannot say a value as it is meant, when two keys have one name, and for shells and systemd
 when a name is none of a variable, or one that means something of its own to shells and programs, such as PATH, LD_PRELOAD,
-BASH_ENV or UID. That list cannot know every program: ask for keys by name, not for '.', of a document that you do not trust.
+BASH_ENV or UID. With '.' names are refused as well that end as orders to programs do, such as _PAGER or _OPTIONS, but for those
+below appliance and ecs. No list knows every program: ask for keys by name, not for '.', of a document that you do not trust.
+What is exported is bounded, too, by what Linux lets a process have: nothing could be started after more.
 With another --assign than =, or a --combine that names cannot have, the output is not for a shell and nothing is checked.
 
 What is printed but may surprise is told on standard error: keys that are not there, keys given twice, values in new quotes.`

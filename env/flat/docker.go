@@ -20,13 +20,13 @@ func writeDocker(out *bufio.Writer, vars []Var, _ Options) {
 
 // oneLine wants what the docker CLI reads as one line. Blanks and carriage returns at its ends, which it would drop, are not
 // there: Flatten strips text of them.
-func oneLine(name, value string) (message, todo string) {
+func oneLine(v Var) (message, todo string) {
 	switch {
-	case strings.Contains(value, "\n"):
-		return "the value of " + shown(name) + " has several lines, which an env file of docker cannot hold",
+	case strings.Contains(v.Value, "\n"):
+		return "the value of " + shown(v.Key) + " has several lines, which an env file of docker cannot hold",
 			"hand it over as a mounted file, or let a shell set it: the format export takes any value"
-	case len(name)+len("=")+len(value) > maxDockerLine:
-		return fmt.Sprintf("the line of %s is longer than the %d bytes that docker reads", shown(name), maxDockerLine), "hand the value over as a mounted file"
+	case len(v.Key)+len("=")+len(v.Value) > maxDockerLine:
+		return fmt.Sprintf("the line of %s is longer than the %d bytes that docker reads", shown(v.Key), maxDockerLine), "hand the value over as a mounted file"
 	}
 	return "", ""
 }

@@ -70,11 +70,11 @@ func TestDockerReadsWhatIsMeant(t *testing.T) {
 // emptyImage makes an image with nothing in it, for as long as the test runs.
 func emptyImage(t *testing.T) string {
 	t.Helper()
-	if err := exec.CommandContext(t.Context(), "docker", "version").Run(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "docker", "version").CombinedOutput(); err != nil {
 		if os.Getenv("APPLIANCE_ENGINE") == "require" {
-			t.Fatalf("no container engine answers: %v", err)
+			t.Fatalf("no container engine answers: %v\n%s", err, out)
 		}
-		t.Skipf("no container engine answers: %v", err)
+		t.Skipf("no container engine answers: %v\n%s", err, out)
 	}
 	cmd := exec.CommandContext(t.Context(), "docker", "import", "-")
 	cmd.Stdin = bytes.NewReader(make([]byte, 1024)) // the end of a tar archive, and nothing before it

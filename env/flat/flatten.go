@@ -23,6 +23,7 @@ type Var struct {
 	Value string
 
 	quoted bool          // text, which a shell needs in quotes
+	whole  bool          // the document chose all of the name: no key was asked for by name
 	clash  *yaml11.Value // a leaf of the same name that this one has replaced
 }
 
@@ -214,7 +215,7 @@ func (f *flattener) appendTo(vars []Var, prefix string) []Var {
 			}
 			continue
 		}
-		v := Var{Key: f.upper(prefix, l.key), Value: l.value.Text, Place: l.value.Place, clash: clash}
+		v := Var{Key: f.upper(prefix, l.key), Value: l.value.Text, Place: l.value.Place, whole: prefix == "", clash: clash}
 		if l.value.Kind == yaml11.Text {
 			v.quoted, v.Value = true, yaml11.Strip(v.Value)
 		}

@@ -43,7 +43,7 @@ func formats() []format {
 		{Docker, []check{dockerName, noNUL, oneLine}, writeDocker},
 		{Systemd, []check{shellName, ownName, noNUL, character, argument}, writeSystemd},
 		{JSON, nil, writeJSON},
-		{Export, []check{shellName, ownName, noNUL, argument}, writeExport},
+		{Export, []check{shellName, ownName, noNUL, argument, altogether()}, writeExport},
 		{Compat, nil, writeCompat},
 	}
 }
@@ -98,13 +98,23 @@ func (o Options) format() (format, error) {
 		return format{}, remedy.With(fmt.Errorf("cannot flatten: the format %s has no use for a prefix, a postfix or an assignment of your own", o.Format),
 			"leave --prefix, --postfix and --assign away, or choose the format "+Shell)
 	}
-	return all[at], nil
+	f := all[at]
+	if f.name == Shell && o.exports() {
+		f.checks = append(f.checks, argument, altogether())
+	}
+	return f, nil
 }
 
 // assigns says whether lines are assignments to a shell at all. Where the operator has chosen another syntax they are for
 // another reader, and nothing is known of what that one takes.
 func (o Options) assigns() bool {
 	return o.Assign == "=" && strings.Trim(o.Combine, nameCharacters) == ""
+}
+
+// exports says whether the prefix hands the variables on to all that the shell starts, as "export " does.
+func (o Options) exports() bool {
+	words := strings.FieldsFunc(o.Prefix, func(r rune) bool { return !strings.ContainsRune(nameCharacters, r) })
+	return slices.Contains(words, "export")
 }
 
 // namePrefix is the part of the prefix that becomes a part of each name: APP_ of "export APP_".

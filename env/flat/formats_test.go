@@ -72,6 +72,14 @@ func TestRefused(t *testing.T) {
 		{"search path", variables, ".", "path: x", `"PATH" means something of its own`},
 		{"family of bash", variables, "bash", "bash: {env: x}", `"BASH_ENV" means something of its own`},
 		{"computed", variables, ".", "random: a[$(x)]", `"RANDOM" means something of its own`},
+		{"pager of a document", variables, ".", "dpkg: {pager: touch pwn1}", `stdin:1:15: the flattened name "DPKG_PAGER" means something of its own`},
+		{"pager of a key by name", variables, "dpkg", "dpkg: {pager: touch pwn1}", `"DPKG_PAGER" means something of its own`},
+		{"program of a key by name", variables, "rsync", "rsync: {connect_prog: x}", `"RSYNC_CONNECT_PROG" means something of its own`},
+		{"family of git", variables, "git", "git: {trace2_event: x}", `"GIT_TRACE2_EVENT" means something of its own`},
+		{"ending that nobody knows", variables, ".", "a: 1\nnew: {tool: {pager: x}}", `stdin:2:21: the flattened name "NEW_TOOL_PAGER" ends in _PAGER`},
+		{"ending within one key", variables, "a,.", "new_opts: x", `"NEW_OPTS" ends in _OPTS`},
+		{"ending below a key that vanishes", variables, ".", "'': {new_hook: x}", `"NEW_HOOK" ends in _HOOK`},
+		{"ending beside ours", variables, ".", "ecsx: {command: x}", `"ECSX_COMMAND" ends in _COMMAND`},
 		{"NUL", append(variables, flat.Docker), "a", `a: {b: "x\0y"}`, `the value of "A_B" has a NUL`},
 		{"several lines", []string{flat.Docker}, "a", `a: {b: "x\ny"}`, `the value of "A_B" has several lines`},
 		{"long line", []string{flat.Docker}, "a", "a: {b: " + long + "}", "longer than the 65535 bytes"},
@@ -96,6 +104,25 @@ func TestRefused(t *testing.T) {
 		if got, err := printed([]byte("term: x\nhostname: y\n"), ".", format); err != nil {
 			t.Errorf("%s refuses harmless names: %v, %q", format, err, got)
 		}
+	}
+}
+
+// TestEndingsOfChosenKeys: a name that begins with what the operator has chosen, or with a key of ours, may end as it likes.
+func TestEndingsOfChosenKeys(t *testing.T) {
+	const data = "appliance: {backup: {options: x}}\necs: {mail: {command: y}}\n"
+	for _, key := range []string{".", "appliance,ecs"} {
+		got, err := printed([]byte(data), key, flat.Shell)
+		if want := "APPLIANCE_BACKUP_OPTIONS=x\nECS_MAIL_COMMAND=y\n"; err != nil || got != want {
+			t.Errorf("%s: got %q, %v", key, got, err)
+		}
+	}
+	if got, err := printed([]byte("new: {pager: x}"), "new", flat.Shell); err != nil || got != "NEW_PAGER=x\n" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	var out bytes.Buffer
+	prefixed := flat.Options{Format: flat.Shell, Prefix: "export APP_", Combine: "_", Assign: "="}
+	if _, err := flat.Print(&out, parse(t, "new: {pager: x}"), []string{"."}, prefixed); err != nil || out.String() != "export APP_NEW_PAGER=x\n" {
+		t.Errorf("got %q, %v", &out, err)
 	}
 }
 
@@ -142,6 +169,7 @@ func TestNotes(t *testing.T) {
 
 // TestChosenByTheOperator: what stands around names and values does not come from the document.
 func TestChosenByTheOperator(t *testing.T) {
+	long := strings.Repeat("x", 1<<17)
 	tests := []struct {
 		name string
 		flat.Options
@@ -152,6 +180,9 @@ func TestChosenByTheOperator(t *testing.T) {
 		{"a name's beginning", flat.Options{Format: flat.Shell, Prefix: "local X_", Combine: "_", Assign: "="}, "a: {b: 1}", "local X_A_B=1\n"},
 		{"a bad name's beginning", flat.Options{Format: flat.Shell, Prefix: "export LD_", Combine: "_", Assign: "="}, "a: {b: 1}", "!"},
 		{"a name all the same", flat.Options{Format: flat.Shell, Prefix: "export ", Combine: "_", Assign: "="}, "a: {b-c: 1}", "!"},
+		{"too long to export", flat.Options{Format: flat.Shell, Prefix: "export ", Combine: "_", Assign: "="}, "a: {b: " + long + "}", "!"},
+		{"too long, but not exported", flat.Options{Format: flat.Shell, Prefix: "local exported_", Combine: "_", Assign: "="},
+			"a: {b: " + long + "}", "local exported_A_B=" + long + "\n"},
 		{"another syntax", flat.Options{Format: flat.Shell, Combine: ".", Assign: ": "}, "a: {b-c: 2001-12-14 21:59:43}", "A.B-C: 2001-12-14 21:59:43\n"},
 		{"nothing between", flat.Options{Format: flat.Compat}, "a: {b: 1}", "AB1\n"},
 		{"combined in JSON", flat.Options{Format: flat.JSON, Combine: ".", Assign: "="}, "a: {b: 1}", "{\n  \"A.B\": \"1\"\n}\n"},

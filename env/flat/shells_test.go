@@ -16,6 +16,7 @@ import (
 
 	"appliance/env/flat"
 	"appliance/env/yaml11"
+	"appliance/internal/remedy"
 )
 
 // script is output that a shell must be able to evaluate, and what that has to define.
@@ -172,6 +173,44 @@ func TestOwnNamesOfShells(t *testing.T) {
 				t.Errorf("%s of %s: got %q, %v", name, shell.path, got, err)
 			}
 		}
+	}
+}
+
+// TestExportedAltogether: whatever is exported leaves shells able to start commands, and one that would not is refused.
+func TestExportedAltogether(t *testing.T) {
+	const value = 100 << 10
+	var fits strings.Builder
+	fits.WriteString("a:\n")
+	for i := range 9 {
+		fmt.Fprintf(&fits, "  v%d: %s\n", i, strings.Repeat("x", value))
+	}
+	tooMuch := fits.String() + "  v9: " + strings.Repeat("x", value) + "\n"
+	many := "a:\n" + strings.Repeat("  - "+strings.Repeat("x", 192)+"\n", 4800) // too much only with their pointers
+	for name, o := range map[string]flat.Options{
+		"export": options(flat.Export),
+		"shell":  {Format: flat.Shell, Prefix: "export ", Combine: "_", Assign: "="},
+	} {
+		var out bytes.Buffer
+		if _, err := flat.Print(&out, parse(t, fits.String()), []string{"a"}, o); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		want := map[string]string{}
+		for i := range 9 {
+			want[fmt.Sprintf("A_V%d", i)] = strings.Repeat("x", value)
+		}
+		for _, shell := range shells(t) {
+			evaluate(t, shell, []script{{name, name, out.String(), want}})
+		}
+		for _, data := range []string{tooMuch, many} {
+			out.Reset()
+			_, err := flat.Print(&out, parse(t, data), []string{"a"}, o)
+			if err == nil || strings.Count(err.Error(), "altogether") != 1 || remedy.Of(err) == "" || out.Len() > 0 {
+				t.Errorf("%s: printed %d bytes, %v", name, out.Len(), err)
+			}
+		}
+	}
+	if _, err := printed([]byte(tooMuch), "a", flat.Shell); err != nil {
+		t.Errorf("refused what is not exported: %v", err)
 	}
 }
 

@@ -15,12 +15,12 @@ func writeSystemd(out *bufio.Writer, vars []Var, _ Options) {
 }
 
 // character wants what systemd calls text. It does not read a file at all that has anything else in it.
-func character(name, value string) (message, todo string) {
+func character(v Var) (message, todo string) {
 	noText := func(r rune) bool {
 		return r == '\ufeff' || r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe // the byte order mark, and what Unicode calls noncharacters
 	}
-	if strings.IndexFunc(value, noText) < 0 {
+	if strings.IndexFunc(v.Value, noText) < 0 {
 		return "", ""
 	}
-	return "the value of " + shown(name) + " has a character that is none to systemd: a byte order mark or a Unicode noncharacter", "take it out"
+	return "the value of " + shown(v.Key) + " has a character that is none to systemd: a byte order mark or a Unicode noncharacter", "take it out"
 }

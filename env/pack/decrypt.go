@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
 	pgp "github.com/ProtonMail/go-crypto/openpgp/errors"
@@ -19,7 +20,7 @@ type Keys struct {
 	Secret []Input // files with OpenPGP secret keys, armored or binary, one or many in each
 
 	// Passphrase asks for the passphrase of a key, which it is given the name of. It is called only for a locked key that
-	// is needed, and up to three times for it. Nil means that nobody can be asked.
+	// is needed, and up to three times for it, until the answer is empty; then comes the next locked key. Nil means that nobody can be asked.
 	Passphrase func(key string) ([]byte, error)
 }
 
@@ -63,28 +64,45 @@ func (k Keys) decrypt(data []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// prompt unlocks a key that the library needs. It returns without an error and is called again after a wrong passphrase.
+// prompt unlocks a key that the library needs, the first of those that have not been given up. It returns without an error
+// and is called again after a wrong passphrase.
 func (k Keys) prompt() openpgp.PromptFunction {
-	asked := 0
+	asked := map[string]int{} // by fingerprint
 	return func(locked []openpgp.Key, _ bool) ([]byte, error) {
 		if len(locked) == 0 {
 			return nil, pgp.ErrKeyIncorrect
 		}
-		key := locked[0]
+		i := slices.IndexFunc(locked, func(k openpgp.Key) bool { return asked[string(k.PublicKey.Fingerprint)] < maxPassphrases })
+		if i < 0 {
+			return nil, errPassphrases(locked)
+		}
+		key := locked[i]
 		name := keyName(key.Entity)
 		if k.Passphrase == nil {
 			return nil, remedy.With(fmt.Errorf("key %s is locked by a passphrase", name), "run it on a terminal, or unlock the key with gpg")
-		}
-		if asked++; asked > maxPassphrases {
-			return nil, fmt.Errorf("key %s is locked, and none of %d passphrases fits", name, maxPassphrases)
 		}
 		passphrase, err := k.Passphrase(name)
 		if err != nil {
 			return nil, fmt.Errorf("cannot ask for the passphrase of key %s: %w", name, err)
 		}
+		fingerprint := string(key.PublicKey.Fingerprint)
+		asked[fingerprint]++
+		if len(passphrase) == 0 {
+			asked[fingerprint] = maxPassphrases
+		}
 		_ = key.PrivateKey.Decrypt(passphrase) // the library looks whether it is unlocked, and asks again
 		return nil, nil
 	}
+}
+
+// errPassphrases is the answer where every key has been given up.
+func errPassphrases(locked []openpgp.Key) error {
+	names := make([]string, 0, len(locked))
+	for _, key := range locked {
+		names = append(names, keyName(key.Entity))
+	}
+	err := fmt.Errorf("no passphrase given fits the locked key %s", strings.Join(names, " or "))
+	return remedy.With(err, "name only the file of that key with --key")
 }
 
 // recipients lists the numbers of the keys that a message is encrypted to.

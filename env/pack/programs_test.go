@@ -10,12 +10,19 @@ import (
 func need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, program := range programs {
-		if _, err := exec.LookPath(program); err != nil && os.Getenv("APPLIANCE_TOOLS") == "require" {
-			t.Fatal(err)
-		} else if err != nil {
-			t.Skip(err)
+		if _, err := exec.LookPath(program); err != nil {
+			lacks(t, err)
 		}
 	}
+}
+
+// lacks skips a test on a host that does not have what it needs, unless APPLIANCE_TOOLS=require: then it fails.
+func lacks(t testing.TB, what any) {
+	t.Helper()
+	if os.Getenv("APPLIANCE_TOOLS") == "require" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
 }
 
 func run(t testing.TB, argv ...string) string {

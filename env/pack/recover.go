@@ -99,6 +99,8 @@ func (r *recovery) add(in Input, layers int) error {
 		inner, err = member(in)
 	case isImage(in.Data):
 		inner, err = onImage(in)
+	case strings.HasPrefix(firstLine(in.Data), cloudConfig+"-"):
+		return errLonger()
 	case isDocument(in):
 		return r.addDocument(in)
 	default:
@@ -178,7 +180,7 @@ func onImage(in Input) (Input, error) {
 // isDocument recognises an environment: text for cloud-init, or a YAML mapping with an appliance in it. Lines of zbarimg
 // are YAML too.
 func isDocument(in Input) bool {
-	if bytes.HasPrefix(in.Data, []byte("#cloud-config")) {
+	if firstLine(in.Data) == cloudConfig {
 		return true
 	}
 	document, err := yaml11.Parse(in.Name, in.Data)

@@ -145,6 +145,8 @@ func TestWhatCannotBeRecovered(t *testing.T) {
 		{"an image of other things", []pack.Input{file("s.iso", iso(t, disc.File{Name: "notes"}))}, opens, "s.iso: the image holds no environment", ""},
 		{"text", []pack.Input{file("notes", []byte("hello\n"))}, opens, "notes: it is neither an archive, an image, a PDF",
 			"hand in what env package has made, or scans of the printed pages"},
+		{"another kind of cloud-config", []pack.Input{file("c", []byte("#cloud-config-archive\nappliance:\n"))}, opens,
+			"c: it is no #cloud-config", "make #cloud-config, and nothing else, its first line"},
 		{"packed too often", []pack.Input{file("onion", onion)}, opens, "onion: it is packed too many times", ""},
 		{"a bomb", []pack.Input{file("bomb", bytes.Repeat(zip(t, make([]byte, 1<<20)), 65))}, opens, "bomb: cannot unpack it: it has more than 64 MiB", ""},
 		{"a document too large", []pack.Input{file("big", []byte("#cloud-config\n#"+strings.Repeat("x", 4<<20)))}, opens, "big: it has 4194319 bytes", ""},
@@ -175,8 +177,9 @@ func TestPassphrases(t *testing.T) {
 		{"an unlocked key asks for none", []pack.Input{unlocked}, nil, "", 0},
 		{"nor do both", []pack.Input{closed, unlocked}, nil, "", 0},
 		{"right", []pack.Input{closed}, []string{"sesame"}, "", 1},
-		{"right at last", []pack.Input{closed}, []string{"", "mustard", "sesame"}, "", 3},
-		{"wrong", []pack.Input{closed}, []string{"a", "b", "c", "sesame"}, "none of 3 passphrases fits", 3},
+		{"right at last", []pack.Input{closed}, []string{"pepper", "mustard", "sesame"}, "", 3},
+		{"wrong", []pack.Input{closed}, []string{"a", "b", "c", "sesame"}, "no passphrase given fits the locked key ", 3},
+		{"none", []pack.Input{closed}, []string{"", "sesame"}, "no passphrase given fits the locked key ", 1},
 		{"nobody answers", []pack.Input{closed}, nil, "nobody is here", 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -203,6 +206,44 @@ func TestPassphrases(t *testing.T) {
 	}
 	if _, err := pack.Recover([]pack.Input{file("a.gpg", archive)}, pack.Keys{Secret: []pack.Input{closed}}); remedy.Of(err) == "" {
 		t.Errorf("without anybody to ask: %v", err)
+	}
+}
+
+// Whoever holds two locked keys may know the passphrase of the second only.
+func TestTheSecondLockedKey(t *testing.T) {
+	first, second := newKey(t, "first", 0), newKey(t, "second", 0)
+	archive := file("a.gpg", packaged(t, order(file("k", public(t, first, second))))[archiveName].Data)
+	secrets := []pack.Input{file("first", secret(t, locked(t, first, "mustard"))), file("second", secret(t, locked(t, second, "sesame")))}
+	for _, test := range []struct {
+		name    string
+		answers map[string]string // by the name of the key
+		want    map[string]int    // how often it was asked for
+		fits    bool
+	}{
+		{"after three wrong ones", map[string]string{"first": "x", "second": "sesame"}, map[string]int{"first": 3, "second": 1}, true},
+		{"after an empty answer", map[string]string{"second": "sesame"}, map[string]int{"first": 1, "second": 1}, true},
+		{"it is not known either", map[string]string{"second": "x"}, map[string]int{"first": 1, "second": 3}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			asked := map[string]int{}
+			found, err := pack.Recover([]pack.Input{archive}, pack.Keys{Secret: secrets, Passphrase: func(key string) ([]byte, error) {
+				name := "second"
+				if strings.Contains(key, "first@") {
+					name = "first"
+				}
+				asked[name]++
+				return []byte(test.answers[name]), nil
+			}})
+			if test.fits != (err == nil && string(found.Document) == document) {
+				t.Errorf("%q, %v", found.Document, err)
+			}
+			if !test.fits && remedy.Of(err) != "name only the file of that key with --key" {
+				t.Errorf("remedy %q of %v", remedy.Of(err), err)
+			}
+			if diff := cmp.Diff(test.want, asked); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

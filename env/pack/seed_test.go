@@ -12,6 +12,7 @@ import (
 
 	"appliance/env/pack"
 	"appliance/internal/disc"
+	"appliance/internal/remedy"
 )
 
 func TestTheSeed(t *testing.T) {
@@ -45,6 +46,33 @@ func TestMetaDataOfOnesOwn(t *testing.T) {
 	}
 	if got, err := image.ReadFile("meta-data", 100); err != nil || string(got) != "instance-id: mine\n" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestSeedsThatAreNotMade(t *testing.T) {
+	const meta, rest = "instance-id: mine\n", "\nappliance:\n  domain: x.example.org\n"
+	const instance = "write a line such as 'instance-id: host-1' into it, or leave the meta-data out"
+	for _, test := range []struct{ name, user, meta, want, remedy string }{
+		{"no header", "appliance: {}\n", meta, "does not begin with #cloud-config", "make #cloud-config its first line"},
+		{"an archive", "#cloud-config-archive" + rest, meta, "it is no #cloud-config", "make #cloud-config, and nothing else, its first line"},
+		{"a word more", "#cloud-config x" + rest, meta, "it is no #cloud-config", "make #cloud-config, and nothing else, its first line"},
+		{"a mark", "\ufeff#cloud-config" + rest, meta, "it begins with a byte order mark", "save it without"},
+		{"no meta-data", document, "\n", "meta-data: is empty", instance},
+		{"a list", document, "- instance-id: mine\n", "must be a mapping", instance},
+		{"no YAML", document, "instance-id: [", "is not YAML", instance},
+		{"no instance-id", document, "local-hostname: x\n", "no instance-id that is text", instance},
+		{"an empty one", document, "instance-id: ' '\n", "no instance-id that is text", instance},
+		{"a number", document, "instance-id: 1_0\n", "no instance-id that is text", instance},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := pack.Seed(made(), []byte(test.user), []byte(test.meta))
+			if err == nil || !strings.HasPrefix(err.Error(), "cannot make a seed: ") || !strings.Contains(err.Error(), test.want) || remedy.Of(err) != test.remedy {
+				t.Errorf("error %v, remedy %q", err, remedy.Of(err))
+			}
+		})
+	}
+	if _, err := pack.Seed(made(), []byte("#cloud-config \r\n"+rest), []byte(meta)); err != nil {
+		t.Errorf("with space behind the first line: %v", err)
 	}
 }
 

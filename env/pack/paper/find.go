@@ -48,11 +48,14 @@ func (g grey) matrix() (*gozxing.BitMatrix, error) {
 	return gozxing.NewHybridBinarizer(source).GetBlackMatrix()
 }
 
-// texts answers what the codes in the picture say, as far as they can be read.
-func texts(matrix *gozxing.BitMatrix) []string {
+// pairsPerReading is how many pairs of corners are looked at in the time that the reading of a code takes.
+const pairsPerReading = 1024
+
+// texts answers what the codes in the picture say, as far as they can be read, and the effort of it in readings.
+func texts(matrix *gozxing.BitMatrix) (found []string, effort int) {
 	f := finder{matrix: matrix, decoder: decoder.NewDecoder(), used: map[*detector.FinderPattern]bool{}}
-	var found []string
-	for _, t := range triangles(corners(matrix)) {
+	corners := corners(matrix)
+	for _, t := range triangles(corners) {
 		if f.tries > maxTries {
 			break
 		}
@@ -64,7 +67,7 @@ func texts(matrix *gozxing.BitMatrix) []string {
 			f.used[t.topLeft], f.used[t.topRight], f.used[t.bottomLeft] = true, true, true
 		}
 	}
-	return found
+	return found, f.tries + len(corners)*len(corners)/pairsPerReading
 }
 
 // corners finds the finder patterns: in a line through the middle of one, dark and light are as 1:1:3:1:1.

@@ -77,6 +77,83 @@ func TestPDFsThatAreNotRead(t *testing.T) {
 	}
 }
 
+// What a PDF may cost is known before any of its pictures is unpacked, or is bounded while they are looked at.
+func TestPDFsThatCostTooMuch(t *testing.T) {
+	large := pdfWith("/Width 6000 /Height 8000 /BitsPerComponent 8 /Filter /FlateDecode", deflated(t, make([]byte, 100)))
+	tiny := pdfWith("/Width 1 /Height 1 /BitsPerComponent 8", []byte{0})
+	for _, tt := range []struct {
+		name string
+		pdf  []byte
+		want string
+	}{
+		{"large pictures", bytes.Repeat(large, 12), "its pictures are too large together"},
+		{"many pictures", bytes.Repeat(tiny, 10_000), "its pictures are too large together"},
+		{"corners of codes everywhere", bytes.Repeat(cornersOnly(t), 30), "its pictures are full of what only looks like codes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var r Reader
+			_, err := r.Add("x", tt.pdf)
+			if err == nil || !strings.HasSuffix(err.Error(), tt.want) || remedy.Of(err) != "hand in its pages one by one, scanned with 300 dpi" {
+				t.Errorf("error %v, remedy %q", err, remedy.Of(err))
+			}
+		})
+	}
+}
+
+// cornersOnly is a PDF of a picture with finder patterns side by side, and nothing between them.
+func cornersOnly(t *testing.T) []byte {
+	t.Helper()
+	const side, step, module = 500, 27, 3
+	raster := bytes.Repeat([]byte{255}, side*side)
+	for y := range side {
+		for x := range side {
+			ring := max(abs(x%step/module-4), abs(y%step/module-4)) // modules from the middle
+			if ring == 3 || ring < 2 {
+				raster[y*side+x] = 0
+			}
+		}
+	}
+	return pdfWith(fmt.Sprintf("/Width %d /Height %d /BitsPerComponent 8 /Filter /FlateDecode", side, side), deflated(t, raster))
+}
+
+func abs(n int) int { return max(n, -n) }
+
+func TestOnlySomeAttachedFilesAreTried(t *testing.T) {
+	document := []byte("a: 1\n")
+	sealed, err := seal(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(data []byte) []byte {
+		return fmt.Appendf(nil, "%%PDF-1.4\n1 0 obj\n<< /Type /EmbeddedFile /Length %d >>\nstream\n%s\nendstream\nendobj\n", len(data), data)
+	}
+	for others, found := range map[int]bool{maxAttached - 1: true, maxAttached: false} {
+		var r Reader
+		add(t, &r, "x", append(bytes.Repeat(file([]byte("x")), others), file(sealed)...))
+		if got, err := r.Document(); found != (err == nil && bytes.Equal(got, document)) {
+			t.Errorf("behind %d others: %q, %v", others, got, err)
+		}
+	}
+}
+
+func TestJPEGsThatCostTooMuch(t *testing.T) {
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, image.NewGray(image.Rect(0, 0, 400, 400)), nil); err != nil {
+		t.Fatal(err)
+	}
+	layers := append(bytes.Clone(b.Bytes()), bytes.Repeat([]byte{0xff, 0xda}, maxScans)...)
+	for want, data := range map[string][]byte{
+		"a JPEG larger than the PDF says":        pdfWith("/Width 1 /Height 1 /Filter /DCTDecode", b.Bytes()),
+		"its picture is made of too many layers": layers,
+	} {
+		var r Reader
+		if _, err := r.Add("x", data); err == nil || !strings.HasSuffix(err.Error(), want) || remedy.Of(err) == "" {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}
+
 func TestPagesWithoutCodes(t *testing.T) {
 	blank := image.NewGray(image.Rect(0, 0, 400, 400))
 	var asPNG, asJPEG bytes.Buffer

@@ -17,10 +17,18 @@ import (
 
 const (
 	pdfMagic      = "%PDF-"
-	magicWithin   = 1024          // bytes from the beginning, as readers allow
-	maxDictionary = 16 << 10      // bytes before a stream in which its dictionary is looked for
-	maxPDFPixels  = 2_000_000_000 // of all pictures together: 57 A4 pages at 600 dpi
+	magicWithin   = 1024           // bytes from the beginning, as readers allow
+	maxDictionary = 16 << 10       // bytes before a stream in which its dictionary is looked for
+	maxAttached   = 16             // attached streams tried, each of which may unpack to maxDocument
+	maxPDFPixels  = 60 * 9_000_000 // of all pictures together, as they say: 60 pages at 300 dpi
+	leastPixels   = 1 << 16        // a picture counts as at least so many, because none costs nothing
+	maxPDFEffort  = 6_000          // readings of codes, as texts counts them; 27 worn pages take up to 2500
 )
+
+// errTooMuch is the answer to a PDF that would keep the machine busy for longer than paper can.
+func errTooMuch(what string) error {
+	return remedy.With(errors.New(what), "hand in its pages one by one, scanned with 300 dpi")
+}
 
 func isPDF(data []byte) bool {
 	return bytes.Contains(data[:min(len(data), magicWithin)], []byte(pdfMagic))
@@ -28,12 +36,28 @@ func isPDF(data []byte) bool {
 
 // addPDF takes the document attached to a PDF, or else the codes in its pictures.
 func (r *Reader) addPDF(pdf []byte) error {
+	attached, pixels := 0, 0
 	for s := range streams(pdf) {
-		if document, ok := s.attached(); ok {
-			return r.takeWhole(document)
+		switch {
+		case s.is("Type", "EmbeddedFile") && attached < maxAttached:
+			attached++
+			if document, ok := s.attached(); ok {
+				return r.takeWhole(document)
+			}
+		case s.is("Subtype", "Image"):
+			pixels += max(leastPixels, min(s.number("Width")*s.number("Height"), maxPixels))
 		}
 	}
-	found, pixels := 0, 0
+	if pixels > maxPDFPixels {
+		return errTooMuch("its pictures are too large together")
+	}
+	return r.addPictures(pdf)
+}
+
+// addPictures takes the codes in the pictures of a PDF. That some cannot be read matters where no code was found at all.
+func (r *Reader) addPictures(pdf []byte) error {
+	found := 0
+	r.effort = 0
 	var unread error
 	for s := range streams(pdf) {
 		if !s.is("Subtype", "Image") {
@@ -43,12 +67,12 @@ func (r *Reader) addPDF(pdf []byte) error {
 		if err != nil {
 			unread = cmp.Or(unread, err)
 		}
-		if pixels += max(len(g.pixels), min(s.number("Width")*s.number("Height"), maxPixels)); pixels > maxPDFPixels {
-			return remedy.With(errors.New("its pictures are too large together"), "hand in its pages one by one, scanned with 300 dpi")
-		}
 		n, err := r.addPicture(g)
 		if err != nil {
 			return err
+		}
+		if r.effort > maxPDFEffort {
+			return errTooMuch("its pictures are full of what only looks like codes")
 		}
 		found += n
 	}
@@ -149,11 +173,8 @@ func (s stream) filters() []string {
 	return strings.Fields(name)
 }
 
-// attached answers the document if the stream is what Print attaches.
+// attached answers the document if the stream of an attached file is what Print attaches.
 func (s stream) attached() (document []byte, ok bool) {
-	if !s.is("Type", "EmbeddedFile") {
-		return nil, false
-	}
 	sealed := s.data
 	if filters := s.filters(); len(filters) > 0 {
 		var err error

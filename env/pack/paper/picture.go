@@ -21,6 +21,8 @@ const (
 	// sharpEnough is how many pixels a longer side needs at most, 300 dpi on A4; finer pictures are first looked at
 	// at half the size, where the grain of the paper is gone.
 	sharpEnough = 3600
+	// maxScans bounds the layers of a JPEG: each goes over the whole picture, however few bytes it has. Ten are usual.
+	maxScans = 50
 	// smallest is the shorter side of a picture that can hold a code: 21 modules of 2 pixels.
 	smallest = 42
 )
@@ -30,7 +32,7 @@ var errTooLarge = errors.New("its picture is too large")
 
 // decode reads a picture of a form that image knows; ok is false for what is none.
 func decode(data []byte) (img image.Image, ok bool, err error) {
-	config, _, err := image.DecodeConfig(bytes.NewReader(data))
+	config, kind, err := image.DecodeConfig(bytes.NewReader(data))
 	if errors.Is(err, image.ErrFormat) {
 		return nil, false, nil
 	}
@@ -39,6 +41,9 @@ func decode(data []byte) (img image.Image, ok bool, err error) {
 	}
 	if err := checkSize(config.Width, config.Height); err != nil {
 		return nil, true, err
+	}
+	if kind == "jpeg" && bytes.Count(data, []byte{0xff, 0xda}) > maxScans {
+		return nil, true, remedy.With(errors.New("its picture is made of too many layers"), "scan the page with 300 dpi")
 	}
 	img, _, err = image.Decode(bytes.NewReader(data))
 	if err != nil {

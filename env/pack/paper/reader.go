@@ -18,6 +18,7 @@ type Reader struct {
 	data     map[int]string // by index
 	whole    bool           // document is all of it, as it was attached to a PDF
 	document []byte
+	effort   int // spent on pictures since a PDF was begun
 }
 
 // Add takes what is in data: a PDF made by Print or by a scanner, a picture of a page (PNG, JPEG, the first page of a
@@ -78,7 +79,9 @@ func (r *Reader) addPicture(g grey) (found int, err error) {
 		if err != nil {
 			return len(seen), err
 		}
-		for _, text := range texts(matrix) {
+		found, effort := texts(matrix)
+		r.effort += effort
+		for _, text := range found {
 			p, ok := parse(text)
 			if !ok {
 				continue // a code, but none of ours

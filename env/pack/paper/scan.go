@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"image"
 	"image/png"
 	"io"
 	"strings"
@@ -37,6 +38,9 @@ func (s stream) picture() (grey, error) {
 	}
 	switch strings.Join(filters, "+") {
 	case "DCTDecode":
+		if config, _, err := image.DecodeConfig(bytes.NewReader(data)); err == nil && (config.Width > width || config.Height > height) {
+			return grey{}, errEncoding("a JPEG larger than the PDF says")
+		}
 		img, ok, err := decode(data)
 		if err != nil {
 			return grey{}, err
