@@ -96,7 +96,7 @@ func altogether() check {
 		if before > maxExported || sum <= maxExported {
 			return "", ""
 		}
-		return fmt.Sprintf("with %s the variables are altogether longer than %d bytes, and a shell that exports them could start no command", shown(v.Key), maxExported),
+		return fmt.Sprintf("with %s the variables are altogether longer than %d bytes, and a shell that exports them may be unable to start any command", shown(v.Key), maxExported),
 			"ask for fewer keys, or put large values into files of their own"
 	}
 }
