@@ -14,7 +14,7 @@ SOURCES := $(shell find cmd env internal phases storage units -name '*.go' -o -n
 
 include packaging/deb.mk
 
-.PHONY: build run stop test tools test-unit test-engine test-machine vm-test bench fuzz clean
+.PHONY: build run stop test tools test-unit test-engine test-machine vm-test bench profile fuzz clean
 build: build/appliance build/flatyaml
 
 build/appliance: $(SOURCES)
@@ -70,6 +70,11 @@ vm-test: deb
 bench: tools
 	@scripts/debian.sh yq
 	APPLIANCE_ENGINE=require $(GO) test -count=1 -timeout 30m -v ./bench -run TestBench -full
+
+# What the compiler is told of where flatyaml spends its time; worth 5 %.
+profile:
+	$(GO) test -trimpath ./env/flat -run '^$$' -bench 'Flatten1M|Flatten10k' -benchtime 4s -cpuprofile $(abspath build/flat.pprof) -o build/flat.test
+	$(GO) tool pprof -proto -output cmd/flatyaml/default.pgo build/flat.pprof
 
 FUZZTIME ?= 1m
 fuzz:
