@@ -20,7 +20,7 @@ build: build/appliance build/flatyaml
 build/appliance: $(SOURCES)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)' -o $@ ./cmd/appliance
 
-build/flatyaml: $(SOURCES)
+build/flatyaml: $(SOURCES) cmd/flatyaml/default.pgo
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $@ ./cmd/flatyaml
 
 build/demo: $(wildcard testdata/demo/*.go)
