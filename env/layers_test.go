@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -141,5 +142,57 @@ ecs:
 		if strings.Contains(string(got), secret) {
 			t.Errorf("shows a secret of %d bytes", len(secret))
 		}
+	}
+}
+
+func TestAddressesWithPasswordsAreSecret(t *testing.T) {
+	doc := parse(t, "appliance: {domain: x}\necs: {db: {url: 'postgres://app:dbpw12345@db/ecs'}, site: 'https://x.example.org/a:b@c', mail: 'a@b.example.org'}\nruncmd: ['curl -u bob:bobpw123 x']\n")
+	shown, err := doc.Show(false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"dbpw12345", "bobpw123"} {
+		if strings.Contains(string(shown), secret) || !strings.Contains(strings.Join(doc.Secrets(), "\n"), secret) {
+			t.Errorf("%s is shown, or not masked", secret)
+		}
+	}
+	if !strings.Contains(string(shown), "https://x.example.org/a:b@c") || !strings.Contains(string(shown), "a@b.example.org") {
+		t.Errorf("what is no secret is hidden:\n%s", shown)
+	}
+}
+
+func TestBriefIsNotObeyedByATerminal(t *testing.T) {
+	doc := parse(t, "appliance: {domain: x}\necs: {a: \"a\\e[2J\\a\", b: "+strings.Repeat("x", 10000)+"}\n")
+	for _, key := range []string{"ecs.a", "ecs.b"} {
+		path, v, _ := doc.Find(key)
+		if text, _ := doc.Brief(path, v); strings.ContainsAny(text, "\x1b\a") || len(text) > 300 {
+			t.Errorf("%s is told as %q", key, text)
+		}
+	}
+}
+
+// Laid over each other, layers expand the aliases of all: what may be read may also be written out.
+func TestLayersAreBounded(t *testing.T) {
+	list := "x0: &x0 [a]\n"
+	for i := 1; i <= 4; i++ {
+		list += fmt.Sprintf("x%d: &x%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*x%d, ", i-1), 10), ", "))
+	}
+	list += "appliance: {domain: x}\necs: [*x4, *x4, *x4, *x4]\n"
+	big := parseAs(t, "a.yml", list)
+	layers := []*env.Document{big, big, big}
+	if _, err := env.Merge(big, layers...); err == nil || !strings.Contains(err.Error(), "together they hold too much") {
+		t.Errorf("got %v", err)
+	}
+	nulls := "ecs:\n"
+	for i := range 40000 {
+		nulls += fmt.Sprintf("  k%d: ~\n", i)
+	}
+	base := parseAs(t, "base.yml", "appliance: {domain: x}\n"+strings.ReplaceAll(nulls, "~", "1"))
+	begun := time.Now()
+	if _, err := env.Merge(base, parseAs(t, "nulls.yml", nulls)); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took > 10*time.Second { // a tenth of a second on an idle machine
+		t.Errorf("taking 40000 keys away took %s", took)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"appliance/internal/remedy"
+	"appliance/internal/system"
 )
 
 // EnvPath is where an operator writes the environment of this host.
@@ -133,4 +134,20 @@ func cause(err error) error {
 		return at.Err
 	}
 	return err
+}
+
+// File reads one further file of the host with the same care: its owner, its size, its packing.
+func File(sys *system.System, path string, limit int64) (*UserData, error) {
+	s := &search{Config: Config{System: sys, Limit: limit}}
+	found, err := s.hostFile("file", path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the environment: %w", err)
+	}
+	return found, nil
+}
+
+// IsAbsent says whether err of File means that there is no such file, or that it is empty.
+func IsAbsent(err error) bool {
+	var none absent
+	return errors.As(err, &none)
 }

@@ -362,3 +362,15 @@ func mustDo(t *testing.T, errs ...error) {
 		t.Fatal(err)
 	}
 }
+
+// What a link leads to may be on a disk that is not mounted: another source's document must not take its place.
+func TestALinkThatLeadsNowhereIsBroken(t *testing.T) {
+	root := t.TempDir()
+	if err := errors.Join(os.Mkdir(filepath.Join(root, "app"), 0o755), os.Symlink("/data/env.yml", filepath.Join(root, "app/env.yml"))); err != nil {
+		t.Fatal(err)
+	}
+	result, err := Find(t.Context(), Config{System: system.New(system.Config{Root: root})})
+	if err == nil || result.Found != nil || !strings.Contains(err.Error(), "/app/env.yml is a link to something that is not there") {
+		t.Errorf("found %v, %v", result.Found, err)
+	}
+}

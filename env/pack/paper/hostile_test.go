@@ -235,7 +235,7 @@ func FuzzPicture(f *testing.F) {
 	f.Add([]byte{0x55, 0xaa, 0x5d, 0x41}, uint8(70))
 	f.Fuzz(func(t *testing.T, pattern []byte, width uint8) {
 		if len(pattern) == 0 || width < smallest {
-			t.Skip()
+			return // no picture
 		}
 		g := grey{make([]byte, int(width)*200), int(width), 200}
 		for i := range g.pixels {
