@@ -35,7 +35,8 @@ func TestManualShowsValidYAML(t *testing.T) {
 		t.Fatalf("only %d snippets", len(snippets))
 	}
 	for _, snippet := range snippets {
-		doc, err := env.Parse("snippet", []byte(snippet[1]))
+		chosen := strings.NewReplacer("DISK:", "/dev/vdb:", "DEVICE:", "/dev/vdb:", "ARRAY:", "/dev/md0:", "DIRECTORY:", "/mnt/archive:").Replace(snippet[1])
+		doc, err := env.Parse("snippet", []byte(chosen))
 		if err != nil {
 			t.Errorf("%v\n%s", err, snippet[1])
 			continue
@@ -46,6 +47,12 @@ func TestManualShowsValidYAML(t *testing.T) {
 			problems = report.Problems
 		}
 		for _, p := range append(problems, doc.Warnings()...) {
+			if strings.Contains(snippet[1], "    ...\n") && strings.Contains(p.Message, "cut off") {
+				continue // it is left out here
+			}
+			if strings.HasPrefix(p.Path, "appliance.storage.setup.") && (strings.Contains(p.Message, "no such group") || strings.Contains(p.Message, "needs either") || strings.Contains(p.Message, "nothing opens")) {
+				continue // that is in another part of the layout
+			}
 			if p.Message != "is missing" && !strings.Contains(p.Message, "#cloud-config") && !strings.Contains(p.Message, "no name of a shell variable") {
 				t.Errorf("%s\n%s", p, snippet[1])
 			}

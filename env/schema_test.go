@@ -157,7 +157,7 @@ func TestSchemaKnowsItsSecrets(t *testing.T) {
 		appliance.ssl.acme.dns.httpreq.password appliance.ssl.acme.dns.rfc2136.secret appliance.sentry.dsn appliance.git.source
 		appliance.extra.files.0.contents appliance.extra.files.0.content appliance.extra.states appliance.storage.setup
 		appliance.storage.setup.crypt./dev/vdb.password appliance.dkim.key appliance.backup.url appliance.backup.options
-		appliance.backup.mount.options appliance.backup.encrypt ecs.settings ecs.vault_encrypt ecs.vault_sign http_proxy`) {
+		appliance.backup.mount.options appliance.backup.encrypt ecs.settings ecs.vault_encrypt ecs.vault_sign ecs.vault_retired http_proxy`) {
 		if d, _ := Describe(strings.Split(key, ".")...); !d.Secret {
 			t.Errorf("%s is no secret", key)
 		}

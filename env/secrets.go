@@ -13,7 +13,7 @@ import (
 const shortestSecret = 6 // bytes
 
 // secretWords in a key below ecs, where no schema tells, make its value a secret.
-var secretWords = []string{"pass", "secret", "token", "key", "credential", "dsn", "settings", "encrypt", "sign", "auth"}
+var secretWords = []string{"pass", "secret", "token", "key", "credential", "dsn", "settings", "encrypt", "sign", "auth", "vault_retired"}
 
 // secretTops are keys of cloud-init below which anything may stand: scripts, files, passwords.
 var secretTops = []string{"runcmd", "bootcmd", "write_files", "users", "chpasswd"}
@@ -39,8 +39,9 @@ func hasPassword(text string) bool {
 // Secrets lists the texts of the document that must not be shown. Of a text of several lines each is a secret of its own.
 func (d *Document) Secrets() []string {
 	var found []string
+	d, _ = d.resolved()
 	collect(d.Top, nil, func(place []string, v *yaml11.Value) {
-		if !isSecret(place) && !hasPassword(v.Text) {
+		if (!isSecret(place) || isNameOfSetup(place)) && !hasPassword(v.Text) {
 			return
 		}
 		for line := range strings.Lines(v.Text) {
@@ -70,6 +71,20 @@ func isSecret(place []string) bool {
 		return secretByName(place)
 	}
 	return secret
+}
+
+// isNameOfSetup says that a value of the layout of disks, all of which the schema calls secret because it may be one text with
+// passphrases in it, is none itself: without names of devices, what is said of them would tell nothing.
+func isNameOfSetup(place []string) bool {
+	if len(place) <= len(setupPath) || !slices.Equal(place[:len(setupPath)], setupPath) {
+		return false
+	}
+	r, err := loadRules()
+	if err != nil {
+		return false
+	}
+	node, _ := r.written.at(place)
+	return node != nil && !node.Secret
 }
 
 func secretByName(place []string) bool {

@@ -15,14 +15,16 @@ import (
 )
 
 // Validate holds the document against the schema. It returns nil or a *Report with all problems, sorted by line:
-// unknown keys and wrong types below appliance, keys given twice, and keys that cannot be flattened.
+// unknown keys and wrong types below appliance, keys given twice, keys that cannot be flattened, and settings that cannot
+// work together.
 func (d *Document) Validate() error {
 	r, err := loadRules()
 	if err != nil {
 		return fmt.Errorf("cannot compile the schema: %w", err)
 	}
+	d, inText := d.resolved()
 	v := validation{Document: d, rules: &r.written}
-	v.problems = append(v.problems, d.Duplicates...)
+	v.problems = append(append(v.problems, d.Duplicates...), inText...)
 	for _, name := range []string{"appliance", "ecs"} {
 		if top := d.Top.Get(name); top != nil {
 			v.keys(top)
@@ -34,6 +36,9 @@ func (d *Document) Validate() error {
 	} else if err != nil {
 		return fmt.Errorf("cannot validate %s: %w", d.Origin, err)
 	}
+	v.authority()
+	v.thresholds()
+	v.volumes()
 	return yaml11.NewReport(v.problems)
 }
 

@@ -116,6 +116,9 @@ func (w *warnings) names() {
 	}
 	places := make(map[string]yaml11.Place, len(vars))
 	for _, v := range vars {
+		if strings.HasPrefix(v.Key, "APPLIANCE_STORAGE_SETUP_") {
+			continue // its keys are names of devices, and no program asks for them by these
+		}
 		if strings.Trim(v.Key, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
 			w.add(v.Place, nil, fmt.Sprintf("the flattened name %q is no name of a shell variable", shorten(v.Key)),
 				"use only letters, digits and _ in keys")

@@ -37,9 +37,9 @@ func newKeys(ctx context.Context, now time.Time) (keys, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, task := range []func() error{
-		func() (err error) { k.backup, err = newOpenPGP("ecs_backup", now); return },
-		func() (err error) { k.vaultEncrypt, err = newOpenPGP("ecs_mediaserver", now); return },
-		func() (err error) { k.vaultSign, err = newOpenPGP("ecs_authority", now); return },
+		func() (err error) { k.backup, err = NewOpenPGP("ecs_backup", now); return },
+		func() (err error) { k.vaultEncrypt, err = NewOpenPGP("ecs_mediaserver", now); return },
+		func() (err error) { k.vaultSign, err = NewOpenPGP("ecs_authority", now); return },
 		func() (err error) { k.dkim, k.dkimPublic, err = newDKIM(); return },
 	} {
 		group.Go(func() error {
@@ -69,9 +69,9 @@ func newDKIM() (private, public string, err error) {
 	return string(pem.EncodeToMemory(block)), base64.StdEncoding.EncodeToString(der), nil
 }
 
-// newOpenPGP answers a secret key without expiry and without passphrase, for gpg 1.4 as well as for gpg 2: version 4,
+// NewOpenPGP answers a secret key without expiry and without passphrase, for gpg 1.4 as well as for gpg 2: version 4,
 // RSA, a primary key that signs and a subkey that encrypts. The user ID is the bare name, by which programs look for it.
-func newOpenPGP(name string, now time.Time) (string, error) {
+func NewOpenPGP(name string, now time.Time) (string, error) {
 	config := &packet.Config{
 		RSABits:       rsaBits,
 		DefaultCipher: packet.CipherAES256,

@@ -38,6 +38,7 @@ type Order struct {
 	Domain   string    // of the appliance
 	MetaData []byte    // for the seed; nil for those of MetaData
 	Keys     []Input   // files with OpenPGP public keys, armored or binary, one or many in each
+	Beside   []Input   // further files, for the archive alone
 	Made     time.Time // printed, and part of the archive's name; its location counts
 }
 
@@ -64,7 +65,11 @@ func Package(o Order) ([]Output, error) {
 	if len(keys) == 0 {
 		return outputs, nil
 	}
-	packed, err := archive(o.Made, append([]Output{{documentName, o.Document, true}}, outputs...))
+	files := append([]Output{{documentName, o.Document, true}}, outputs...)
+	for _, more := range o.Beside {
+		files = append(files, Output{more.Name, more.Data, true})
+	}
+	packed, err := archive(o.Made, files)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 
 	"appliance/internal/disc"
@@ -143,26 +142,4 @@ func (d drive) readImage(name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	return image.ReadFile(name, limit)
-}
-
-// byLabel asks blkid, which probes every device; udev's links may be missing or old. Where blkid cannot be started, they are
-// all there is.
-func byLabel(ctx context.Context, sys *system.System, label string) ([]string, error) {
-	out, err := sys.Query(ctx, "blkid", "-c", "/dev/null", "-o", "device", "-t", "LABEL="+label)
-	if err == nil {
-		return strings.Fields(out), nil
-	}
-	const none = 2 // blkid's way to say that no device has the label
-	var ended interface{ ExitCode() int }
-	switch {
-	case errors.As(err, &ended) && ended.ExitCode() == none:
-		return nil, nil
-	case errors.As(err, &ended):
-		return nil, fmt.Errorf("cannot look for a drive labelled %s: %w", label, err)
-	}
-	link := "/dev/disk/by-label/" + label
-	if !sys.Exists(link) {
-		return nil, nil
-	}
-	return []string{sys.Path(link)}, nil
 }

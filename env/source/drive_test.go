@@ -158,40 +158,6 @@ func TestAReaderReadsDrives(t *testing.T) {
 	}
 }
 
-func TestByLabel(t *testing.T) {
-	for _, test := range []struct {
-		name  string
-		blkid string // what it does
-		link  bool
-		want  []string
-		fails bool
-	}{
-		{"two", "echo /dev/sr0; echo /dev/sdb1", false, []string{"/dev/sr0", "/dev/sdb1"}, false},
-		{"none", "exit 2", true, nil, false},
-		{"in trouble", "echo no luck >&2; exit 4", true, nil, true},
-		{"not there", "", true, []string{"/dev/disk/by-label/cidata"}, false},
-		{"not there, and no link", "", false, nil, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			sys, dir := host(t, nil), t.TempDir()
-			if test.blkid != "" {
-				mustDo(t, os.WriteFile(filepath.Join(dir, "blkid"), []byte("#!/bin/sh\n[ \"$*\" = '-c /dev/null -o device -t LABEL=cidata' ] || exit 9\n"+test.blkid+"\n"), 0o755))
-			}
-			t.Setenv("PATH", dir)
-			if test.link {
-				mustDo(t, sys.Symlink("../../sr0", "/dev/disk/by-label/cidata"))
-			}
-			got, err := byLabel(t.Context(), sys, "cidata")
-			for i := range got {
-				got[i] = strings.TrimPrefix(got[i], sys.Root())
-			}
-			if (err != nil) != test.fails || !slices.Equal(got, test.want) {
-				t.Errorf("byLabel = %q, %v", got, err)
-			}
-		})
-	}
-}
-
 // A drive of this machine, found by the real blkid and read through whatever this kernel has for it.
 func TestALoopDeviceIsFound(t *testing.T) {
 	if os.Geteuid() != 0 {
@@ -200,15 +166,15 @@ func TestALoopDeviceIsFound(t *testing.T) {
 	path := image(t, "cidata", map[string]string{"user-data": config})
 	device := attach(t, path)
 	sys := system.New(system.Config{})
-	devices, err := byLabel(t.Context(), sys, "cidata")
+	devices, err := sys.Labelled(t.Context(), "cidata")
 	if err != nil || !slices.Contains(devices, device) {
-		t.Fatalf("byLabel = %q, %v, want %s in it", devices, err, device)
+		t.Fatalf("Labelled = %q, %v, want %s in it", devices, err, device)
 	}
 	result, err := Find(t.Context(), Config{System: host(t, nil), Machine: &Machine{Drives: labelled(map[string]string{"cidata": device})}})
 	if err != nil || result.Found == nil || string(result.Found.Data) != config || result.Found.Origin != "nocloud on "+device+" (user-data)" {
 		t.Errorf("Find = %+v, %v", result.Found, err)
 	}
-	if table, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(table), device) {
+	if table, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(table), device+" ") {
 		t.Errorf("it stays mounted: %s, %v", table, err)
 	}
 }

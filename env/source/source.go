@@ -50,7 +50,7 @@ func thisMachine(sys *system.System) *Machine {
 	const linkLocal = "http://169.254.169.254" // all but Google agreed on it
 	return &Machine{
 		Arguments: []string{"/proc/cmdline", "/sys/class/dmi/id/product_serial"},
-		Drives:    func(ctx context.Context, label string) ([]string, error) { return byLabel(ctx, sys, label) },
+		Drives:    func(ctx context.Context, label string) ([]string, error) { return sys.Labelled(ctx, label) },
 		Services: map[string]string{
 			"ec2":          linkLocal,
 			"gce":          "http://metadata.google.internal",

@@ -107,3 +107,38 @@ func linesOnce(err error) string {
 	}
 	return strings.Join(lines, "; ")
 }
+
+// ImageNeed estimates how many bytes the images of the named services take once they are there: as many as those that are there
+// under the same name with another tag. It also tells where on this host the engine keeps images, as the engine calls it;
+// "" where the engine is on another host.
+func (e *Engine) ImageNeed(ctx context.Context, p *Project, services []string) (root string, bytes uint64, err error) {
+	if !strings.HasPrefix(e.Host(), "unix:") {
+		return "", 0, nil
+	}
+	info, err := e.client.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return "", 0, lost(fmt.Errorf("cannot tell where the engine keeps images: %w", err))
+	}
+	counted := map[string]bool{}
+	for _, name := range services {
+		image := api.GetImageNameOrDefault(p.project.Services[name], p.Name())
+		if counted[image] {
+			continue
+		}
+		counted[image] = true
+		repository, _, _ := strings.Cut(image, "@")
+		if slash, colon := strings.LastIndex(repository, "/"), strings.LastIndex(repository, ":"); colon > slash {
+			repository = repository[:colon]
+		}
+		list, err := e.client.ImageList(ctx, client.ImageListOptions{Filters: make(client.Filters).Add("reference", repository)})
+		if err != nil {
+			return "", 0, lost(fmt.Errorf("cannot look for images of %s: %w", repository, err))
+		}
+		largest := int64(0)
+		for _, at := range list.Items {
+			largest = max(largest, at.Size)
+		}
+		bytes += uint64(largest)
+	}
+	return info.Info.DockerRootDir, bytes, nil
+}

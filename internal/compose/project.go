@@ -1,14 +1,17 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -118,6 +121,21 @@ func (p *Project) Name() string { return p.project.Name }
 // ServiceNames lists the services in alphabetical order.
 func (p *Project) ServiceNames() []string { return p.project.ServiceNames() }
 
+// WriterNames lists the services that are to be stopped when there is no more room for data: those that the extension names,
+// or else those that no other service depends on.
+func (p *Project) WriterNames() []string {
+	if len(p.Writers) > 0 {
+		return p.Writers
+	}
+	needed := map[string]bool{}
+	for _, service := range p.project.Services {
+		for name := range service.DependsOn {
+			needed[name] = true
+		}
+	}
+	return slices.DeleteFunc(p.ServiceNames(), func(name string) bool { return needed[name] })
+}
+
 // StartLimit is how long a start may take until everything is healthy.
 func (p *Project) StartLimit() time.Duration { return time.Duration(p.StartTimeout) }
 
@@ -156,4 +174,26 @@ func (p *Project) URLs() []string {
 		}
 	}
 	return urls
+}
+
+// Publishes names the service that takes a TCP port of the host for itself, "" where none does.
+func (p *Project) Publishes(port uint16) string {
+	for _, name := range p.ServiceNames() {
+		for _, published := range p.project.Services[name].Ports {
+			if published.Published == strconv.Itoa(int(port)) && (published.Protocol == "" || published.Protocol == "tcp") {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// Published is where the port of a route is published on this host, as "127.0.0.1:8080"; "" where it is not.
+func (p *Project) Published(r Route) string {
+	for _, port := range p.project.Services[r.Service].Ports {
+		if port.Published != "" && port.Protocol != "udp" && port.Target == uint32(r.Port) {
+			return net.JoinHostPort(cmp.Or(port.HostIP, "0.0.0.0"), port.Published)
+		}
+	}
+	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/compose/v5/pkg/api"
 	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 )
 
@@ -25,6 +27,7 @@ type Service struct {
 	Ready      bool            `json:"ready"`
 	Why        string          `json:"why,omitempty"` // it is not ready
 	Hopeless   bool            `json:"hopeless,omitempty"`
+	OneShot    bool            `json:"one_shot,omitempty"` // it is to end, and not to stay
 	Containers []ContainerInfo `json:"containers,omitempty"`
 }
 
@@ -55,7 +58,7 @@ func (e *Engine) Services(ctx context.Context, p *Project) ([]Service, error) {
 	}
 	services := make([]Service, 0, len(p.project.Services))
 	for _, name := range p.ServiceNames() {
-		service := Service{Name: name, Containers: found[name]}
+		service := Service{Name: name, Containers: found[name], OneShot: p.roles[name].oneShot}
 		service.judge(p.project.Services[name], p.roles[name], e.cfg.System.Now())
 		services = append(services, service)
 	}
@@ -172,13 +175,23 @@ func describeContainer(c container.InspectResponse) ContainerInfo {
 		}
 	}
 	if c.NetworkSettings != nil {
-		for _, network := range c.NetworkSettings.Networks {
-			if network != nil && network.IPAddress.IsValid() {
-				info.Address = network.IPAddress
-			}
-		}
+		info.Address = addressIn(c.NetworkSettings.Networks)
 	}
 	return info
+}
+
+// addressIn is where a container is reached from the host: always the same of several networks, IPv6 where there is no IPv4.
+func addressIn(networks map[string]*network.EndpointSettings) (found netip.Addr) {
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		switch n := networks[name]; {
+		case n == nil:
+		case n.IPAddress.IsValid():
+			return n.IPAddress
+		case !found.IsValid():
+			found = n.GlobalIPv6Address
+		}
+	}
+	return found
 }
 
 // ErrNotAnswering says that a route's health address gave no good answer.
@@ -194,20 +207,45 @@ func (e *Engine) Probe(ctx context.Context, route Route, services []Service) err
 		return fmt.Errorf("%w: service %s has no container", ErrNotAnswering, route.Service)
 	}
 	for _, c := range services[i].Containers {
-		host := c.Address.String()
-		switch {
-		case c.Address.IsValid():
-		case c.OnHost && c.State == "running":
-			host = "127.0.0.1"
-		default: // whoever has that port of the host would answer for it
+		address, ok := c.answersAt(route.Port)
+		if !ok {
 			return fmt.Errorf("%w: container %s of service %s has no address", ErrNotAnswering, c.Name, route.Service)
 		}
-		url := "http://" + net.JoinHostPort(host, strconv.Itoa(int(route.Port))) + "/" + strings.TrimPrefix(route.Health, "/")
-		if err := probe(ctx, url); err != nil {
+		if err := ProbeAddress(ctx, route, address); err != nil {
 			return fmt.Errorf("%w: %s of service %s: %v", ErrNotAnswering, route.Health, route.Service, err)
 		}
 	}
 	return nil
+}
+
+// answersAt tells where a port of the container is reached from the host, without any published port.
+func (c ContainerInfo) answersAt(port Port) (string, bool) {
+	host := c.Address.String()
+	switch {
+	case c.Address.IsValid():
+	case c.OnHost && c.State == string(container.StateRunning):
+		host = "127.0.0.1"
+	default: // whoever has that port of the host would answer for it
+		return "", false
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(port))), true
+}
+
+// Backends lists where the route's service answers now: its containers that run and are not out of health.
+func (r Route) Backends(services []Service) []string {
+	var addresses []string
+	for _, s := range services {
+		if s.Name != r.Service {
+			continue
+		}
+		for _, c := range s.Containers {
+			well := c.State == string(container.StateRunning) && (c.Health == "" || c.Health == string(container.Healthy))
+			if address, ok := c.answersAt(r.Port); ok && well {
+				addresses = append(addresses, address)
+			}
+		}
+	}
+	return addresses
 }
 
 var prober = &http.Client{
@@ -216,7 +254,9 @@ var prober = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-func probe(ctx context.Context, url string) error {
+// ProbeAddress asks the health address of the route at one of its Backends.
+func ProbeAddress(ctx context.Context, route Route, address string) error {
+	url := "http://" + address + "/" + strings.TrimPrefix(route.Health, "/")
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -131,6 +131,19 @@ func (e *Engine) Stop(ctx context.Context, name string, limit time.Duration, rep
 	return nil
 }
 
+// StopWriters stops the services that write, and leaves those that only keep what others write. The limits are their own.
+func (e *Engine) StopWriters(ctx context.Context, p *Project, report func(Progress)) error {
+	service, err := e.service(&reporter{report: report})
+	if err != nil {
+		return err
+	}
+	options := api.StopOptions{Timeout: limitOrOwn(time.Duration(p.StopTimeout)), Services: p.WriterNames()}
+	if err := service.Stop(ctx, p.Name(), options); err != nil && !errors.Is(err, api.ErrNotFound) {
+		return fmt.Errorf("cannot stop who writes in project %s: %w", p.Name(), err)
+	}
+	return nil
+}
+
 // Down stops and removes the project's containers and networks; volumes and images stay. The limit is as for Stop.
 func (e *Engine) Down(ctx context.Context, name string, limit time.Duration, report func(Progress)) error {
 	service, err := e.service(&reporter{report: report})

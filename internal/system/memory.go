@@ -16,6 +16,11 @@ import (
 // mapped in. Those stay in the kernel's cache as long as it has room for them, and come back as they are used.
 func FreeMemory() error {
 	debug.FreeOSMemory()
+	return FreeProgram()
+}
+
+// FreeProgram gives back the pages of the program alone: for one that has just started, to look for unused heap would take more.
+func FreeProgram() error {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return fmt.Errorf("cannot free memory: %w", err)

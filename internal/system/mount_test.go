@@ -63,8 +63,6 @@ func inUse(t *testing.T, device string) bool {
 func TestADriveIsMountedForAsLongAsItIsOpen(t *testing.T) {
 	device := ext4Device(t)
 	rec := &recorder{}
-	before, err := os.ReadFile("/proc/self/mountinfo")
-	must(t, err)
 	root, err := New(Config{Root: t.TempDir(), Observe: rec.observe}).OpenDrive(device, "ext4")
 	if err != nil && CannotMount(err) {
 		t.Skip(err)
@@ -84,8 +82,8 @@ func TestADriveIsMountedForAsLongAsItIsOpen(t *testing.T) {
 	if err := root.WriteFile("new", nil, 0o600); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("writing answers %v", err)
 	}
-	if after, err := os.ReadFile("/proc/self/mountinfo"); err != nil || string(after) != string(before) {
-		t.Errorf("it can be seen in the tree: %s, %v", after, err)
+	if table, err := os.ReadFile("/proc/self/mountinfo"); err != nil || strings.Contains(string(table), device+" ") { // others mount meanwhile
+		t.Errorf("it can be seen in the tree: %s, %v", table, err)
 	}
 	if !inUse(t, device) {
 		t.Error("nothing is mounted") // the check itself would not see it

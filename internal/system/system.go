@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -21,7 +22,7 @@ import (
 
 // Effect is one thing about to happen (or just done) to the host.
 type Effect struct {
-	Op     string // "write", "rename", "link", "mount", "syncdir", "mkdir", "symlink", "remove", "chmod", "chown", "lock", "exec", "engine", "engine-done"
+	Op     string // "write", "rename", "exchange", "link", "mount", "syncdir", "syncfs", "mkdir", "mknod", "copy", "attributes", "unit", "symlink", "remove", "chmod", "chown", "lock", "exec", "engine", "engine-done"
 	Object string // path below the root, command line or engine request
 }
 
@@ -96,6 +97,9 @@ func (s *System) Exists(path string) bool {
 // Stat describes what is at path, following links.
 func (s *System) Stat(path string) (fs.FileInfo, error) { return os.Stat(s.Path(path)) }
 
+// Lstat describes what is at path: a link itself, not what it leads to.
+func (s *System) Lstat(path string) (fs.FileInfo, error) { return os.Lstat(s.Path(path)) }
+
 // Executable returns the path of our own binary, even after a package manager has replaced the file.
 func (s *System) Executable() (string, error) {
 	exe, err := os.Executable()
@@ -112,9 +116,13 @@ func (s *System) Command(ctx context.Context, argv ...string) (string, error) {
 
 // Query runs argv as Command does, but it is no effect: argv only looks, so that a Reader may run it too.
 func (s *System) Query(ctx context.Context, argv ...string) (string, error) {
+	return run(ctx, nil, argv)
+}
+
+func run(ctx context.Context, stdin io.Reader, argv []string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	cmd.WaitDelay = 2 * time.Second
 	if err := cmd.Run(); err != nil {
 		if line := lastLine(stderr.String()); line != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/coreos/go-systemd/v22/dbus"
 )
@@ -15,21 +16,37 @@ func Stopping(ctx context.Context) (bool, error) {
 	if !Managed() {
 		return true, nil
 	}
+	job, err := ownJob(ctx)
+	return job == "stop" || err != nil, err // "restart" and "try-restart" come back
+}
+
+// Ending says whether the service manager is stopping our unit, whether it is about to start it again or not. Who takes a
+// process over asks, as a signal to end may have come before it was there to obey.
+func Ending(ctx context.Context) (bool, error) {
+	if !Managed() {
+		return false, nil
+	}
+	job, err := ownJob(ctx)
+	return slices.Contains([]string{"stop", "restart", "try-restart"}, job), err
+}
+
+// ownJob is the type of the job that systemd has for our unit, "" if there is none.
+func ownJob(ctx context.Context) (string, error) {
 	conn, unit, err := ownUnit(ctx)
 	if err != nil {
-		return true, err
+		return "", err
 	}
 	defer conn.Close()
 	jobs, err := conn.ListJobsContext(ctx)
 	if err != nil {
-		return true, fmt.Errorf("cannot ask systemd for its jobs: %w", err)
+		return "", fmt.Errorf("cannot ask systemd for its jobs: %w", err)
 	}
 	for _, job := range jobs {
 		if job.Unit == unit {
-			return job.JobType == "stop", nil // "restart" and "try-restart" come back
+			return job.JobType, nil
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
 // stopOwnUnit asks the service manager to stop the unit this process belongs to.

@@ -158,6 +158,9 @@ func TestManagedAndStopping(t *testing.T) {
 		if stopping, err := Stopping(t.Context()); !stopping || err != nil {
 			t.Errorf("%s: nobody would start it again, but stopping is %v, %v", test.name, stopping, err)
 		}
+		if ending, err := Ending(t.Context()); ending || err != nil {
+			t.Errorf("%s: nobody has ordered an end, but ending is %v, %v", test.name, ending, err)
+		}
 		if managed, err := (Notifier{}).StopUnit(t.Context()); managed || err != nil {
 			t.Errorf("%s: StopUnit answers %v, %v", test.name, managed, err)
 		}
