@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"appliance/internal/remedy"
 	"appliance/internal/system"
@@ -73,17 +74,24 @@ func (h *host) found(t *testing.T) (lines []string) {
 	return lines
 }
 
-// wanted is the layout as it stands in its own tables.
+// wanted is the layout as it stands in its own table.
 func wanted() (lines []string) {
-	for _, d := range Dirs {
-		uid, gid := d.Owner, d.Owner
+	for _, p := range Places {
+		if p.Moved() {
+			continue
+		}
+		owner := 0
+		if p.Owner == Apps {
+			owner = App
+		}
+		uid, gid := owner, owner
 		if os.Geteuid() != 0 {
 			uid, gid = os.Getuid(), os.Getgid()
 		}
-		lines = append(lines, fmt.Sprintf("%s %s %d:%d", d.Path, fs.ModeDir|d.Perm, uid, gid))
-	}
-	for _, l := range Links {
-		lines = append(lines, l.Path+" -> "+l.Target)
+		lines = append(lines, fmt.Sprintf("%s %s %d:%d", p.Path, fs.ModeDir|p.Perm, uid, gid))
+		if p.Link != "" {
+			lines = append(lines, p.Link+" -> "+p.Path)
+		}
 	}
 	lines = append(lines, IDPath)
 	slices.Sort(lines)
@@ -106,7 +114,7 @@ func TestLayoutFromNothing(t *testing.T) {
 	h := newTestHost(t)
 	missing, err := h.Missing()
 	must(t, err)
-	if len(missing) != len(Dirs)+len(Links)+1 || len(h.effects) > 0 {
+	if len(missing) != len(wanted()) || len(h.effects) > 0 {
 		t.Errorf("on an empty host %q are missing, with the effects %q", missing, h.effects)
 	}
 	must(t, h.Make())
@@ -154,25 +162,14 @@ func TestObstacles(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		make   func(h *host) error
-		err    string // "": it gives way
+		err    string
 		remedy string
 	}{
-		{"a file in place of a directory", func(h *host) error {
-			return errors.Join(os.Mkdir(h.System.Path("/data"), 0o755), os.WriteFile(h.System.Path("/data/ecs-ca"), nil, 0o600))
-		}, "cannot use /data/ecs-ca: it is no directory", "move it out of the way"},
 		{"a link that leads nowhere in place of a directory", func(h *host) error { return os.Symlink("/nowhere", h.System.Path("/data")) },
 			"cannot use /data: it is a link that leads nowhere", "mount or make what it leads to, or remove it"},
-		{"data in place of a link", func(h *host) error {
-			return errors.Join(os.MkdirAll(h.System.Path("/app/etc"), 0o755), os.WriteFile(h.System.Path("/app/etc/mine"), []byte("x"), 0o600))
-		}, "cannot link /app/etc to /data/etc: something else is there", "move its content to /data/etc and remove it"},
-		{"a file in place of a link", func(h *host) error {
-			return errors.Join(os.Mkdir(h.System.Path("/app"), 0o755), os.WriteFile(h.System.Path("/app/etc"), []byte("x"), 0o600))
-		}, "cannot link /app/etc to /data/etc: something else is there", "move its content to /data/etc and remove it"},
-		{"an empty directory in place of a link", func(h *host) error { return os.MkdirAll(h.System.Path("/app/etc"), 0o755) }, "", ""},
 		{"an operator's link to what is not mounted", func(h *host) error { return h.linkVault("../nowhere") },
 			"cannot link /app/ecs-storage-vault to /data/ecs-storage-vault: something else is there",
 			"it is a link to ../nowhere, where nothing is: mount that, or remove the link"},
-		{"our target as it is called below our root", func(h *host) error { return h.linkVault("/data/ecs-storage-vault") }, "", ""},
 		{"an operator's link to data elsewhere", func(h *host) error {
 			return errors.Join(os.MkdirAll(h.System.Path("/mnt/san/vault"), 0o755), h.linkVault("../mnt/san/vault"))
 		}, "cannot link /app/ecs-storage-vault to /data/ecs-storage-vault: something else is there",
@@ -186,20 +183,126 @@ func TestObstacles(t *testing.T) {
 			before := h.found(t)
 			_, missing := h.Missing()
 			for what, err := range map[string]error{"Missing": missing, "Make": h.Make()} {
-				if text := strings.ReplaceAll(fmt.Sprint(err), h.root, "ROOT"); test.err != "" && (text != test.err || remedy.Of(err) != test.remedy) || test.err == "" && err != nil {
+				if text := strings.ReplaceAll(fmt.Sprint(err), h.root, "ROOT"); text != test.err || remedy.Of(err) != test.remedy {
 					t.Errorf("%s says %s (%s)", what, text, remedy.Of(err))
 				}
-			}
-			if test.err == "" {
-				h.mustStand(t)
-				return
 			}
 			for _, line := range before {
 				if !slices.Contains(h.found(t), line) {
 					t.Errorf("%s is not there any more", line)
 				}
 			}
+			if aside := h.MovedAside(); len(aside) > 0 {
+				t.Errorf("moved aside: %q", aside)
+			}
 		})
+	}
+}
+
+// What is in the way is moved aside whole, and told once; it is cut at each effect, too.
+func TestWhatIsInTheWayIsMovedAside(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		make  func(h *host) error
+		aside string // file that is to be found, below what was moved from here; "" moves nothing
+		file  string
+	}{
+		{"a file in place of a directory", func(h *host) error {
+			return errors.Join(os.Mkdir(h.System.Path("/data"), 0o755), os.WriteFile(h.System.Path("/data/ecs-ca"), []byte("mine"), 0o600))
+		}, "/data/ecs-ca", ""},
+		{"content in place of a link", func(h *host) error {
+			return errors.Join(os.MkdirAll(h.System.Path("/app/etc"), 0o755), os.WriteFile(h.System.Path("/app/etc/mine"), []byte("mine"), 0o600))
+		}, "/app/etc", "/mine"},
+		{"a file in place of a link", func(h *host) error {
+			return errors.Join(os.Mkdir(h.System.Path("/app"), 0o755), os.WriteFile(h.System.Path("/app/etc"), []byte("mine"), 0o600))
+		}, "/app/etc", ""},
+		{"an empty directory in place of a link", func(h *host) error { return os.MkdirAll(h.System.Path("/app/etc"), 0o755) }, "", ""},
+		{"our target as it is called below our root", func(h *host) error { return h.linkVault("/data/ecs-storage-vault") }, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			whole := newTestHost(t)
+			must(t, test.make(whole))
+			_, err := whole.Missing()
+			must(t, err, whole.Make())
+			for cut := range len(whole.effects) + 1 {
+				if cut > 0 && (test.aside == "" || !strings.Contains(whole.effects[cut-1], test.aside)) {
+					continue // TestLayoutCutAnywhere has the others
+				}
+				h := newTestHost(t)
+				var told []string
+				h.Aside = func(from, to string) { told = append(told, from+" "+to) }
+				must(t, test.make(h))
+				h.cut = cut
+				if err := h.Make(); cut > 0 && !errors.Is(err, errCut) {
+					t.Fatalf("cut at %d, Make says %v", cut, err)
+				}
+				h.cut = 0
+				must(t, h.Make())
+				moved := h.MovedAside()
+				if test.aside == "" {
+					if h.mustStand(t); len(moved)+len(told) > 0 {
+						t.Errorf("moved %q, told %q", moved, told)
+					}
+					continue
+				}
+				if missing, err := h.Missing(); len(missing) > 0 || err != nil {
+					t.Errorf("missing: %q, %v", missing, err)
+				}
+				if len(moved) != 1 || !strings.HasPrefix(moved[0], test.aside+".aside-") {
+					t.Fatalf("cut at %d: moved aside is %q", cut, moved)
+				}
+				if data, err := h.System.ReadFile(moved[0] + test.file); string(data) != "mine" || err != nil {
+					t.Errorf("cut at %d: what was moved is %q, %v", cut, data, err)
+				}
+				if cut == 0 && (len(told) != 1 || told[0] != test.aside+" "+moved[0]) {
+					t.Errorf("told %q", told)
+				}
+			}
+		})
+	}
+}
+
+// Whether something is mounted where a link should be is seen by the attempt to move it.
+func TestAMountInTheWayStays(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root mounts")
+	}
+	h := newTestHost(t)
+	path := h.System.Path("/app/ecs-cache")
+	must(t, os.MkdirAll(path, 0o755))
+	if err := unix.Mount("none", path, "tmpfs", 0, ""); err != nil {
+		t.Skipf("nothing can be mounted here: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(path, 0) })
+	for _, file := range []string{"", "kept"} {
+		if file != "" {
+			must(t, os.WriteFile(filepath.Join(path, file), []byte(file), 0o600))
+		}
+		if err := h.Make(); err == nil || !strings.Contains(remedy.Of(err), "unmount") {
+			t.Errorf("with %q in it Make says %v (%s)", file, err, remedy.Of(err))
+		}
+	}
+	if data, err := os.ReadFile(filepath.Join(path, "kept")); string(data) != "kept" || err != nil {
+		t.Errorf("what was mounted has %q, %v", data, err)
+	}
+}
+
+func TestTheApplicationsNumber(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives away")
+	}
+	h := newTestHost(t)
+	h.App = 4711
+	must(t, h.Make())
+	for path, want := range map[string]int{"/data/ecs-gpg": 4711, "/volatile/redis": 4711, "/data/etc": 0, "/data": 0} {
+		if uid, gid, err := h.System.Owner(path); uid != want || gid != want || err != nil {
+			t.Errorf("%s belongs to %d:%d, %v, not %d", path, uid, gid, err, want)
+		}
+	}
+	h.App = 4712 // what is there keeps its owner
+	must(t, h.Make())
+	if uid, _, err := h.System.Owner("/data/ecs-gpg"); uid != 4711 || err != nil {
+		t.Errorf("it was given to %d, %v", uid, err)
 	}
 }
 

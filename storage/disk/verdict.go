@@ -1,0 +1,100 @@
+package disk
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"appliance/env"
+)
+
+// verdict is whether a device may be given other content.
+type verdict struct {
+	may    bool
+	why    string
+	wipe   bool   // first, with all that is on it
+	serial string // by which it is given up
+	resume bool   // it was being made
+}
+
+// mayReplace judges a device by what is on it, by the journal and by the serial numbers that the environment gives up. ours says
+// that what is on it can be told to be what was being made.
+func (r *run) mayReplace(ctx context.Context, step string, d *Device, ours bool) (verdict, error) {
+	if used := r.inUse(d); used != "" {
+		return verdict{why: "it is in use: " + used}, nil
+	}
+	if d.readOnly {
+		return verdict{why: "it is read-only"}, nil
+	}
+	e := r.journal.of(step)
+	if e != nil && e.Done == nil && (ours || e.unfinished(d)) {
+		return verdict{may: true, resume: true, wipe: e.Serial != "", serial: e.Serial, why: "it was begun and is not finished"}, nil
+	}
+	c, err := contentOf(ctx, r.sys, d)
+	if err != nil {
+		return verdict{}, err
+	}
+	if c.blank() && len(d.children) == 0 {
+		return verdict{may: true, why: "it is empty"}, nil
+	}
+	holds := "it holds " + c.String()
+	if c.blank() {
+		holds = "it is empty, but the kernel still knows what was on it (`partx --delete " + d.Path + "`)"
+	}
+	if e != nil && e.Done == nil {
+		holds += ", and cannot be told to be what was being made before"
+	}
+	if d.Serial == "" || !slices.Contains(r.wanted.Overwrite, d.Serial) {
+		return verdict{why: holds}, nil
+	}
+	for _, on := range r.below(d) {
+		if on.label == env.DataLabel || on.label == env.VolatileLabel {
+			return verdict{why: fmt.Sprintf("%s, and on %s is a filesystem with the label %s, which is never overwritten: wipe it by hand if it is of no more use", holds, on.Path, on.label)}, nil
+		}
+	}
+	return verdict{may: true, wipe: true, serial: d.Serial, why: holds + ", which is given up by its serial number " + d.Serial}, nil
+}
+
+// judged makes a step of a verdict.
+func (v verdict) judged(commands ...string) Step {
+	if !v.may {
+		return Step{State: Refused, Why: v.why, anew: true}
+	}
+	return Step{State: ToDo, Why: v.why, Commands: commands, anew: true}
+}
+
+// wipe takes all signatures from a device and what lies on it, innermost first, and empties its edges.
+func (r *run) wipe(ctx context.Context, d *Device) error {
+	all := r.below(d)
+	slices.Reverse(all)
+	for _, part := range all {
+		if _, err := r.sys.Command(ctx, "wipefs", "--all", "--force", "--quiet", part.Path); err != nil {
+			return err
+		}
+	}
+	return r.empty(ctx, d.Path, [2]uint64{0, d.Size})
+}
+
+// empty writes zeros to both edges of areas of a device, each from and to in bytes.
+func (r *run) empty(ctx context.Context, device string, areas ...[2]uint64) error {
+	for _, area := range areas {
+		from, to := area[0], area[1]
+		n := min(edge, to-from)
+		for _, at := range slices.Compact([]uint64{from, to - n}) {
+			if _, err := r.sys.Command(ctx, "blkdiscard", "--force", "--zeroout", "--offset", strconv.FormatUint(at, 10),
+				"--length", strconv.FormatUint(n, 10), device); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// refusal is the verdict as an error, when something has come onto a device since it was planned for.
+func (v verdict) refusal() error {
+	if v.may {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrRefused, v.why)
+}

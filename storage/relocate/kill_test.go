@@ -1,0 +1,273 @@
+package relocate
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"appliance/internal/sweeping"
+	"appliance/internal/system"
+)
+
+// These make the test binary a process that moves the directory of a host, and is killed at an effect.
+const (
+	killRoot  = "APPLIANCE_TEST_RELOCATE_ROOT"
+	killAt    = "APPLIANCE_TEST_RELOCATE_KILL"   // 0: never; then it says how many there are
+	killInTwo = "APPLIANCE_TEST_RELOCATE_IN_TWO" // not empty: names cannot be exchanged
+)
+
+func TestMain(m *testing.M) {
+	if root := os.Getenv(killRoot); root != "" {
+		os.Exit(moveUntilKilled(root))
+	}
+	os.Exit(m.Run())
+}
+
+// moveUntilKilled is what the supervisor does, in a process that has just started.
+func moveUntilKilled(root string) int {
+	at, _ := strconv.Atoi(os.Getenv(killAt))
+	effects := make(chan int, 1) // they come from several goroutines
+	effects <- 0
+	sys := system.New(system.Config{Root: root, Observe: func(e system.Effect) error {
+		n := <-effects + 1
+		if n == at {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // it is on its way
+		}
+		effects <- n
+		if e.Op == "exchange" && os.Getenv(killInTwo) != "" {
+			return system.ErrNoExchange
+		}
+		return nil
+	}})
+	h := &host{root: root}
+	r := New(Config{System: sys, Units: h, Dir: journals, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	if err := r.wholly(context.Background(), theMove); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Print(<-effects)
+	return 0
+}
+
+// killed moves in a process of its own, which is killed at the n-th effect.
+func (h *host) killed(n int) (stdout string, err error) {
+	cmd := exec.CommandContext(h.t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), killRoot+"="+h.root, killAt+"="+strconv.Itoa(n), "GORACE=atexit_sleep_ms=0")
+	if h.inTwo {
+		cmd.Env = append(cmd.Env, killInTwo+"=1")
+	}
+	out, err := cmd.Output()
+	return string(out), err
+}
+
+// A sweep does one move, counts its effects, and does it again once for each of them, killed there or with all from there on denied.
+type sweep struct {
+	name    string
+	apart   bool
+	inTwo   bool
+	prepare func(h *host) // after the tree is planted
+}
+
+var sweeps = []sweep{
+	{"to another file system", true, false, func(*host) {}},
+	{"to another file system that cannot exchange names", true, true, func(*host) {}},
+	{"over a copy that was begun before", true, false, func(h *host) {
+		other := h.path(theMove.From) + "/a/other"
+		must(h.t, exec.CommandContext(h.t.Context(), "cp", "-a", h.path(theMove.From), h.path(copyOf(theMove))).Run())
+		// Since then there is another file of two names. In the copy they are names of one that is like it.
+		must(h.t, exec.CommandContext(h.t.Context(), "cp", "-a", h.path(theMove.From)+"/first", other).Run(), os.Link(other, other+", too"))
+		for _, name := range []string{"/a/other", "/a/other, too"} {
+			must(h.t, os.Link(h.path(copyOf(theMove))+"/first", h.path(copyOf(theMove))+name))
+		}
+		change(h.t, h.path(theMove.From))
+		h.write(journals+"/var-lib-db.json", `{"version":1,"from":"/var/lib/db","to":"/data/db","state":"copying","action":"copy","apart":true,"units":["`+unit+`"]}`, 0o600)
+	}},
+	{"within one file system", false, false, func(*host) {}},
+	{"within one file system that cannot exchange names", false, true, func(*host) {}},
+	{"an empty directory to what is there already", true, false, func(h *host) {
+		must(h.t, exec.CommandContext(h.t.Context(), "cp", "-a", h.path(theMove.From), h.path(theMove.To)).Run())
+		must(h.t, os.RemoveAll(h.path(theMove.From)), os.Mkdir(h.path(theMove.From), 0o755))
+	}},
+}
+
+func (s sweep) host(t testing.TB) *host {
+	h := newHostInMemory(t, s.apart)
+	h.inTwo = s.inTwo
+	plant(t, h.path(theMove.From))
+	s.prepare(h)
+	return h
+}
+
+// inForce is what users find. An empty directory is found where there was one, or what it is to lead to.
+func (h *host) inForce() map[string]string {
+	h.t.Helper()
+	real, err := filepath.EvalSymlinks(h.path(theMove.From))
+	must(h.t, err)
+	return described(h.t, real)
+}
+
+// wanted is what is to be found at the end.
+func (h *host) wanted() map[string]string {
+	if found := h.inForce(); len(found) > 1 {
+		return found
+	}
+	return described(h.t, h.path(theMove.To))
+}
+
+func TestKillSweep(t *testing.T) {
+	for _, s := range sweeps {
+		t.Run(s.name, func(t *testing.T) {
+			out, err := s.host(t).killed(0)
+			must(t, err)
+			effects, err := strconv.Atoi(out)
+			if err != nil || effects < 15 {
+				t.Fatalf("there are %q effects", out)
+			}
+			first, stride := sweeping.Points(5)
+			t.Cleanup(func() {
+				if !t.Failed() {
+					fmt.Printf("kill sweep of a move %s: SIGKILL at every %d. of %d effects, and gone on\n", s.name, stride, effects)
+				}
+			})
+			for n := first; n <= effects; n += stride {
+				t.Run(fmt.Sprintf("%03d", n), func(t *testing.T) {
+					t.Parallel()
+					h := s.host(t)
+					c := cut{h, h.inForce(), h.wanted()}
+					out, err := h.killed(n)
+					if exit, ok := err.(*exec.ExitError); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+						t.Fatalf("it was not killed: %q, %v", out, err)
+					}
+					c.goesOn(n%2 == 0)
+				})
+			}
+		})
+	}
+}
+
+// A denied effect leaves it to the move to end in order.
+func TestDenySweep(t *testing.T) {
+	for _, s := range sweeps {
+		t.Run(s.name, func(t *testing.T) {
+			whole := s.host(t)
+			must(t, whole.relocator().wholly(t.Context(), theMove))
+			effects := len(whole.effects)
+			first, stride := sweeping.Points(10)
+			t.Cleanup(func() {
+				if !t.Failed() {
+					fmt.Printf("deny sweep of a move %s: cut off at every %d. of %d effects, and gone on\n", s.name, stride, effects)
+				}
+			})
+			for n := first; n <= effects; n += stride {
+				t.Run(fmt.Sprintf("%03d", n), func(t *testing.T) {
+					t.Parallel()
+					h := s.host(t)
+					c := cut{h, h.inForce(), h.wanted()}
+					h.cut = n
+					if err := h.relocator().wholly(t.Context(), theMove); err == nil {
+						t.Error("nothing was denied")
+					}
+					if len(h.effects) < n {
+						t.Fatalf("effect %d was never reached", n)
+					}
+					h.cut = 0
+					c.goesOn(n%2 == 1)
+				})
+			}
+		})
+	}
+}
+
+// cut is a host on which a move was cut off, what users found before, and what they are to find at the end.
+type cut struct {
+	*host
+	before, want map[string]string
+}
+
+// goesOn looks at what the cut has left, lets users work if they are to, and moves again.
+func (c cut) goesOn(usersWork bool) {
+	c.t.Helper()
+	made := ""
+	if _, err := os.Lstat(c.path(theMove.From)); err != nil {
+		if !c.inTwo {
+			c.t.Fatalf("after the cut nothing is at the old place: %v", err)
+		}
+		if usersWork { // they make anew what they do not find
+			made = "made in between"
+			c.write(theMove.From+"/file", made, 0o600)
+		}
+	} else {
+		found := c.inForce()
+		if len(found) == len(c.before) {
+			same(c.t, c.before, found)
+		} else {
+			same(c.t, c.want, found)
+		}
+		if usersWork && len(found) > 1 {
+			change(c.t, c.path(theMove.From))
+			c.want = c.inForce()
+		}
+	}
+	if usersWork { // as at a boot
+		must(c.t, c.run(unit))
+	}
+	r := c.relocator()
+	must(c.t, r.Move(c.t.Context(), theMove), r.Clear(c.t.Context(), theMove))
+	c.moved(c.want)
+	if made != "" {
+		aside, _ := filepath.Glob(c.path(theMove.From) + ".*/file")
+		if len(aside) != 1 || !strings.Contains(c.log.String(), filepath.Dir(strings.TrimPrefix(aside[0], c.root))) {
+			c.t.Fatalf("what was made in between is at %q, and the log says\n%s", aside, &c.log)
+		}
+		if text, err := os.ReadFile(aside[0]); string(text) != made || err != nil {
+			c.t.Errorf("what was made in between reads %q, %v", text, err)
+		}
+	}
+	if found, err := r.Look(theMove); found.Work() || err != nil {
+		c.t.Errorf("after it there is %+v, %v", found, err)
+	}
+}
+
+// change does to a tree what its users may do to it between two tries.
+func change(t testing.TB, top string) {
+	t.Helper()
+	top, err := filepath.EvalSymlinks(top)
+	must(t, err)
+	p := func(name string) string { return filepath.Join(top, name) }
+	if _, err := os.Lstat(p("a/moved")); err == nil { // a second time
+		must(t, os.WriteFile(p("a/new"), []byte("newer"), 0o600), os.Remove(p("a/moved/file")), os.Mkdir(p("pipe"), 0o700))
+		return
+	}
+	times := map[string]fs.FileInfo{}
+	for _, name := range []string{"large", "a/deep/er/file"} {
+		times[name], err = os.Lstat(p(name))
+		must(t, err)
+	}
+	// What cannot be seen by size and time: a byte in the middle, and the time put back.
+	file, err := os.OpenFile(p("large"), os.O_WRONLY, 0)
+	must(t, err)
+	_, err = file.WriteAt([]byte("#"), 1<<19)
+	must(t, err, file.Close())
+	for name, info := range maps.All(times) {
+		must(t, os.Chtimes(p(name), info.ModTime(), info.ModTime()))
+	}
+	must(t, os.WriteFile(p("empty"), []byte("not any more"), 0o600), os.WriteFile(p("a/new"), []byte("new"), 0o644))
+	must(t, os.RemoveAll(p("nothing")), os.Remove(p("pipe")), os.Remove(p("absolute")), os.Symlink("elsewhere", p("absolute")))
+	must(t, os.Remove(p("secret")), os.MkdirAll(p("secret/is now/a directory"), 0o700), os.RemoveAll(p("sticky")), os.WriteFile(p("sticky"), []byte("a file"), 0o600))
+	// One of three names is a file of its own now, of the same content and time.
+	info, err := os.Lstat(p("first"))
+	must(t, err, os.Remove(p("a/second")), os.WriteFile(p("a/second"), []byte("one content, three names"), 0o600),
+		os.Chmod(p("a/second"), 0o644), os.Lchown(p("a/second"), 7, 8), os.Chtimes(p("a/second"), info.ModTime(), info.ModTime()))
+	must(t, os.Rename(p("a/deep/er"), p("a/moved")), os.Chmod(p("setuid"), 0o755), os.Lchown(p("-rf"), 3, 4))
+}

@@ -1,0 +1,187 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"appliance/env/create"
+)
+
+func reasonOf(err error) Reason {
+	var b *Bad
+	if errors.As(err, &b) {
+		return b.Reason
+	}
+	return ""
+}
+
+func TestWhatIsNotAsItWasSealedIsNotOpened(t *testing.T) {
+	h, other := newTestHost(t), newTestHost(t)
+	h.make(pair(t, 1))
+	other.make(Keys{Encrypt: newKey(t, encryptUser, 2), Sign: newKey(t, signUser, 2)})
+	sealed := h.seal(strings.Repeat("what was sealed. ", 1000))
+	foreign := newTestHost(t)
+	foreign.make(Keys{Encrypt: newKey(t, encryptUser, 1), Sign: newKey(t, signUser, 2)})
+	flipped := bytes.Clone(sealed)
+	flipped[len(flipped)/2] ^= 1
+	session := bytes.Clone(sealed)
+	session[100] ^= 1
+	for _, test := range []struct {
+		name string
+		data []byte
+		want Reason
+	}{
+		{"as it was sealed", sealed, ""},
+		{"empty", nil, Truncated},
+		{"cut off in the first packet", sealed[:50], Truncated},
+		{"cut off in the data", sealed[:len(sealed)-100], Truncated},
+		{"the last byte is missing", sealed[:len(sealed)-1], Truncated},
+		{"a bit of the data is another", flipped, Tampered},
+		{"a bit of the session key is another", session, Tampered},
+		{"something is added", append(bytes.Clone(sealed), sealed...), Tampered},
+		{"no message", []byte("%PDF-1.4 this is a document in clear"), NoMessage},
+		{"zeros", make([]byte, 1000), NoMessage},
+		{"sealed to other keys", other.seal("x"), UnknownKey},
+		{"signed by another", foreign.seal("x"), UnknownSigner},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text, opened, err := h.open(test.data)
+			if got := reasonOf(err); got != test.want || (test.want == "") != (err == nil) {
+				t.Errorf("it says %v", err)
+			}
+			if test.want == "" && (opened.Bytes != int64(len(text)) || opened.Signed.IsZero()) {
+				t.Errorf("it tells %+v of %d bytes", opened, len(text))
+			}
+		})
+	}
+	ring, err := h.Ring()
+	must(t, err)
+	for n := 0; n < len(sealed); n += 1 + n/64 {
+		if _, err := ring.Open(t.Context(), io.Discard, bytes.NewReader(sealed[:n])); reasonOf(err) != Truncated {
+			t.Fatalf("cut off after %d of %d bytes it says %v", n, len(sealed), err)
+		}
+	}
+}
+
+// What gpg makes, as the application does and as it does not.
+func TestWhatGnuPGHasSealed(t *testing.T) {
+	h := newTestHost(t)
+	h.make(pair(t, 1))
+	m := newMaker(t)
+	stranger := m.key("stranger", "", "rsa2048", "sign,cert,encr", "never")
+	strangersPublic, _ := m.run(nil, "--armor", "--export", "stranger")
+	for _, gpg := range programs(t, h) {
+		if gpg.user != 0 {
+			continue
+		}
+		t.Run(gpg.program, func(t *testing.T) {
+			gpg.t = t
+			text := []byte(strings.Repeat("a document\n", 1000))
+			for _, test := range []struct {
+				name string
+				args []string
+				want Reason
+			}{
+				{"signed", []string{"--sign", "--encrypt", "--local-user", signUser, "--recipient", encryptUser}, ""},
+				{"armored", []string{"--armor", "--sign", "--encrypt", "--local-user", signUser, "--recipient", encryptUser}, ""},
+				{"not compressed", []string{"--compress-algo", "none", "--sign", "--encrypt", "--local-user", signUser, "--recipient", encryptUser}, ""},
+				{"with SHA-1, as gpg 1.4 has long done", []string{"--digest-algo", "SHA1", "--sign", "--encrypt", "--local-user", signUser, "--recipient", encryptUser}, ""},
+				{"with MD5", []string{"--digest-algo", "MD5", "--sign", "--encrypt", "--local-user", signUser, "--recipient", encryptUser}, Unsigned},
+				{"unsigned", []string{"--encrypt", "--recipient", encryptUser}, Unsigned},
+				{"signed by the key that encrypts", []string{"--sign", "--encrypt", "--local-user", encryptUser, "--recipient", encryptUser}, WrongSigner},
+				{"not encrypted", []string{"--sign", "--local-user", signUser}, NoMessage},
+			} {
+				sealed, _, err := gpg.try(text, test.args...)
+				if err != nil && test.name == "with MD5" { // it does not sign with MD5 any more
+					continue
+				}
+				must(t, err)
+				plain, _, err := h.open(sealed)
+				if got := reasonOf(err); got != test.want || test.want == "" && (err != nil || plain != string(text)) {
+					t.Errorf("%s: %v", test.name, err)
+				}
+			}
+		})
+	}
+	t.Run("signed by a stranger", func(t *testing.T) {
+		_, err := os.ReadFile(h.path(publicRing))
+		must(t, err)
+		public := programs(t, h)[0]
+		exported, _ := public.run(nil, "--armor", "--export", encryptUser)
+		m.run(exported, "--import")
+		sealed, _ := m.run([]byte("x"), "--trust-model", "always", "--sign", "--encrypt", "--local-user", "stranger", "--recipient", encryptUser)
+		if _, _, err := h.open(sealed); reasonOf(err) != UnknownSigner {
+			t.Errorf("it says %v", err)
+		}
+		public.run(strangersPublic, "--import")
+		if _, _, err := h.open(sealed); reasonOf(err) != WrongSigner {
+			t.Errorf("once the stranger is known it says %v", err)
+		}
+		_ = stranger
+	})
+}
+
+// A key that was prolonged has stated only later than it has signed that it is valid.
+func TestDocumentsFromBeforeAKeyWasProlonged(t *testing.T) {
+	m := newMaker(t)
+	m.run(nil, "--quiet", "--passphrase", "", "--faked-system-time", "20200101T000000", "--quick-generate-key", signUser, "rsa2048", "sign,cert", "2020-02-01")
+	encrypt, err := create.NewOpenPGP(encryptUser, time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC))
+	must(t, err)
+	m.run([]byte(encrypt), "--import")
+	old, _ := m.run([]byte("old"), "--faked-system-time", "20200102T000000", "--ignore-time-conflict", "--trust-model", "always", "--sign", "--encrypt", "--local-user", signUser, "--recipient", encryptUser)
+	m.run(nil, "--quick-set-expire", m.fingerprint(signUser), "0")
+	m.run(nil, "--quick-set-expire", m.fingerprint(signUser), "5y") // of what it has stated before, nothing is left
+	h := newTestHost(t)
+	h.make(Keys{Encrypt: encrypt, Sign: m.export(signUser, "")})
+	if text, _, err := h.open(old); text != "old" || err != nil {
+		t.Errorf("it is opened as %q, %v", text, err)
+	}
+}
+
+func TestVerifyListsWhatIsBad(t *testing.T) {
+	h := newTestHost(t)
+	h.make(pair(t, 1))
+	store := filepath.Join(h.root, StorePath)
+	good := h.seal("good")
+	put := func(name string, data []byte) {
+		t.Helper()
+		must(t, os.MkdirAll(filepath.Dir(filepath.Join(store, name)), 0o755), os.WriteFile(filepath.Join(store, name), data, 0o600))
+	}
+	for _, name := range []string{"a", "b/c", "b/d/e"} {
+		put(name, good)
+	}
+	put("cut", good[:len(good)-10])
+	put("b/clear", []byte("in clear"))
+	must(t, os.Symlink("a", filepath.Join(store, "link")))
+	var last Progress
+	report, err := h.Verify(t.Context(), store, func(p Progress) { last = p })
+	must(t, err)
+	want := []BadFile{
+		{"b/clear", NoMessage, "it is not encrypted with OpenPGP"},
+		{"cut", Truncated, "its end is missing"},
+		{"link", Unreadable, "it is a link, and links are not followed"},
+	}
+	if diff := cmp.Diff(want, report.Bad); diff != "" || report.Files != 6 {
+		t.Errorf("%d files, %s", report.Files, diff)
+	}
+	if last.Files != 6 || last.TotalFiles != 6 || last.Bytes != last.TotalBytes {
+		t.Errorf("progress ends with %+v", last)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := h.Verify(ctx, store, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped, it says %v", err)
+	}
+	if _, err := h.Verify(t.Context(), store+"/nowhere", nil); err == nil {
+		t.Error("a directory that is not there is good")
+	}
+}
