@@ -55,8 +55,14 @@ func metadataService(t *testing.T) string {
 	return program
 }
 
+// userData is an environment for visitors of the machine itself: the metadata service has port 80 of its own address, so
+// that the front cannot have it at all of them.
 func (b *box) userData(domain string) {
-	b.WriteFile("/etc/metadata/user-data", []byte("#cloud-config\nappliance:\n  domain: "+domain+"\n"), 0o644)
+	b.WriteFile("/etc/metadata/user-data", []byte("#cloud-config\nappliance:\n  domain: "+domain+`
+  listen: {http: ["127.0.0.1:80"]}
+  storage: {ignore: {data: true, volatile: true}}
+  ssl: {letsencrypt: {enabled: false}}
+`), 0o644)
 }
 
 func served(b *box) {

@@ -37,8 +37,8 @@ func newBareBox(t *testing.T) *box {
 	if route := b.Run("ip", "route", "get", "169.254.169.254"); !strings.HasPrefix(route, "local ") {
 		t.Fatalf("the metadata services' address leads out of the machine: %s", route)
 	}
-	b.Run("sh", "-c", "echo 127.0.0.1 metadata.google.internal >>/etc/hosts")
-	if found := b.Run("getent", "hosts", "metadata.google.internal"); !strings.HasPrefix(found, "127.0.0.1 ") {
+	b.Run("sh", "-c", "echo 127.0.0.2 metadata.google.internal >>/etc/hosts") // not where visitors are received
+	if found := b.Run("getent", "hosts", "metadata.google.internal"); !strings.HasPrefix(found, "127.0.0.2 ") {
 		t.Fatalf("Google's metadata service is not looked for in the machine: %s", found)
 	}
 	b.Run("rm", "/app/env.yml")
@@ -86,7 +86,7 @@ const seed = "/var/lib/cloud/seed/nocloud"
 
 func seeded(b *box) {
 	b.WriteFile(seed+"/meta-data", []byte("instance-id: box\n"), 0o644)
-	b.WriteFile(seed+"/user-data", []byte("#cloud-config\nappliance:\n  domain: box.example.org\n"), 0o600)
+	b.WriteFile(seed+"/user-data", []byte("#cloud-config\nappliance:\n  domain: box.example.org\n  storage: {ignore: {data: true, volatile: true}}\n"), 0o600)
 	b.Run("systemctl", "start", "appliance")
 	b.awaitHealthy()
 	if from := b.sources().Found; from.Source != "nocloud" || from.Origin != seed+"/user-data" {

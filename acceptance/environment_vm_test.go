@@ -68,7 +68,7 @@ func (b *vmBox) reloadMounts(device string) {
 }
 
 func seededByCommandLine(b *vmBox) {
-	b.WriteFile(bootSeed+"/user-data", []byte("#cloud-config\nappliance:\n  domain: boot.example.org\n"), 0o600)
+	b.WriteFile(bootSeed+"/user-data", []byte("#cloud-config\nappliance:\n  domain: boot.example.org\n  storage: {ignore: {data: true, volatile: true}}\n"), 0o600)
 	begun := time.Now()
 	b.Run("systemctl", "start", "appliance")
 	b.awaitWhole(0)
@@ -100,7 +100,7 @@ func seededByISO(b *vmBox) {
 // seededInPlace lays another file over that of the mounted disk: whoever mounted the disk anew would not see it.
 func seededInPlace(b *vmBox) {
 	device := "/dev/vdb"
-	b.WriteFile("/root/user-data", []byte("#cloud-config\nappliance:\n  domain: mounted.example.org\n"), 0o600)
+	b.WriteFile("/root/user-data", []byte("#cloud-config\nappliance:\n  domain: mounted.example.org\n  storage: {ignore: {data: true, volatile: true}}\n"), 0o600)
 	b.Run("mount", "-o", "ro", device, "/mnt")
 	b.Run("mount", "--bind", "/root/user-data", "/mnt/user-data")
 	b.t.Log(strings.TrimSpace(b.Run("appliance", "reload")))
@@ -125,7 +125,7 @@ func fatDisk(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	image, document := filepath.Join(dir, "vfat.img"), filepath.Join(dir, "user-data")
-	if err := os.WriteFile(document, []byte("#cloud-config\nappliance:\n  domain: stick.example.org\n"), 0o600); err != nil {
+	if err := os.WriteFile(document, []byte("#cloud-config\nappliance:\n  domain: stick.example.org\n  storage: {ignore: {data: true, volatile: true}}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, argv := range [][]string{{"mkfs.vfat", "-C", "-n", "CIDATA", image, "2048"}, {"mcopy", "-i", image, document, "::user-data"}} {

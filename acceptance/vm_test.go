@@ -39,7 +39,7 @@ func newVMBox(t *testing.T, spec rig.Spec) *vmBox {
 	b.LoadImage(b.image)
 	b.Copy(deb, "/root/appliance.deb")
 	b.Run("dpkg", "-i", "/root/appliance.deb")
-	b.WriteFile("/app/env.yml", []byte("#cloud-config\nappliance:\n  domain: box.example.org\n"), 0o600)
+	b.WriteFile("/app/env.yml", []byte("#cloud-config\nappliance:\n  domain: box.example.org\n  storage: {ignore: {data: true, volatile: true}}\n"), 0o600)
 	b.application(b.image, 0)
 	return b
 }

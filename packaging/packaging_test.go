@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -39,7 +40,7 @@ func newHost(t *testing.T) host {
 	t.Helper()
 	dir := t.TempDir()
 	h := host{root: filepath.Join(dir, "root"), bin: filepath.Join(dir, "bin"), log: filepath.Join(dir, "log")}
-	for _, tool := range []string{"systemd-sysusers", "systemctl", "deb-systemd-helper", "deb-systemd-invoke", "groupdel"} {
+	for _, tool := range []string{"systemd-sysusers", "systemctl", "deb-systemd-helper", "deb-systemd-invoke", "userdel", "groupdel"} {
 		h.write(t, filepath.Join(h.bin, tool), "#!/bin/sh\necho \"${0##*/} $*\" >>"+h.log+"\n", 0o755)
 	}
 	return h
@@ -81,6 +82,11 @@ func TestScriptsInADirectory(t *testing.T) {
 		"deb-systemd-helper unmask appliance.service",
 		"deb-systemd-helper --quiet was-enabled appliance.service",
 		"deb-systemd-helper enable appliance.service",
+		"deb-systemd-helper debian-installed appliance.socket", // says yes here, also to was-enabled
+		"deb-systemd-helper unmask appliance.socket",
+		"deb-systemd-helper --quiet was-enabled appliance.socket",
+		"deb-systemd-helper enable appliance.socket",
+		"deb-systemd-helper update-state appliance.socket",
 	}
 	tests := []struct {
 		name string
@@ -94,9 +100,12 @@ func TestScriptsInADirectory(t *testing.T) {
 		{"removed", []string{"postrm", "remove"}, nil},
 		{"replaced", []string{"postrm", "upgrade", "1.1"}, nil},
 		{"purge", []string{"postrm", "purge"}, []string{
+			"userdel --root ROOT appliance-front",
 			"groupdel --root ROOT appliance",
 			"deb-systemd-helper purge appliance.service",
 			"deb-systemd-helper unmask appliance.service",
+			"deb-systemd-helper purge appliance.socket",
+			"deb-systemd-helper unmask appliance.socket",
 		}},
 	}
 	for _, test := range tests {
@@ -108,6 +117,86 @@ func TestScriptsInADirectory(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestUpgrade has postinst find a supervisor in one state or another. It is
+// sourced, as its own tests for a running systemd look at the host.
+func TestUpgrade(t *testing.T) {
+	const (
+		state   = "systemctl show --property ActiveState --value appliance.service"
+		pid     = "systemctl show --property MainPID --value appliance.service"
+		program = "readlink /proc/4711/exe"
+		ask     = "appliance reload --exec --no-wait"
+		restart = "systemctl --no-block restart appliance.service"
+		running = `case "$*" in *ActiveState*) echo active ;; *MainPID*) echo 4711 ;; esac`
+	)
+	tests := []struct {
+		name                       string
+		systemctl, appliance, link string // what they do
+		policy                     int
+		want                       []string
+		says                       string
+	}{
+		{"in place", running, "", "echo /usr/bin/appliance", 0, []string{state, ask, pid, program}, ""},
+		{"in place, after a while", running, "", `if [ -e "$0.late" ]; then echo /usr/bin/appliance; else >"$0.late"; echo "/usr/bin/appliance (deleted)"; fi`, 0,
+			[]string{state, ask, pid, program, "sleep 1", pid, program}, ""},
+		{"a version that does not know how", running, "echo not found >&2; exit 1", "", 0, []string{state, ask, restart}, "restarting it"},
+		{"a supervisor that hangs", running, "exec /bin/sleep 60", "", 0, []string{state, ask, restart}, "restarting it"},
+		{"one that does not come to it", running, "", `echo "/usr/bin/appliance (deleted)"`, 0, append(append([]string{state, ask},
+			strings.Split(strings.Repeat(pid+"\n"+program+"\nsleep 1\n", 10), "\n")[:30]...), restart), "restarting it"},
+		{"one that ended", `case "$*" in *ActiveState*) echo active ;; *MainPID*) echo 0 ;; esac`, "", "exit 1", 0, append(append([]string{state, ask},
+			strings.Split(strings.Repeat(pid+"\nreadlink /proc/0/exe\nsleep 1\n", 10), "\n")[:30]...), restart), "restarting it"},
+		{"stopped by an administrator", "echo inactive", "", "", 0, []string{state}, "not running, as before"},
+		{"forbidden by the host", running, "", "", 101, []string{state, "policy-rc.d appliance.service restart"}, "policy-rc.d forbids it"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHost(t)
+			for tool, text := range map[string]string{
+				"systemctl": test.systemctl, "appliance": test.appliance, "readlink": test.link, "sleep": "",
+				"policy-rc.d": "exit " + strconv.Itoa(test.policy),
+			} {
+				h.write(t, filepath.Join(h.bin, tool), "#!/bin/sh\necho \"${0##*/} $*\" >>"+h.log+"\n"+text+"\n", 0o755)
+			}
+			h.write(t, filepath.Join(h.bin, "timeout"), "#!/bin/sh\nshift\nexec /usr/bin/timeout 2 \"$@\"\n", 0o755) // sooner
+			policy := "policy=/nowhere"
+			if test.policy != 0 {
+				policy = "policy=" + filepath.Join(h.bin, "policy-rc.d")
+			}
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", ". ./postinst; "+policy+"; upgrade", "sh", "triggered")
+			cmd.Env = []string{"PATH=" + h.bin + ":/usr/bin:/bin"}
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), test.says) || test.says == "" && len(out) > 0 {
+				t.Errorf("%v; it says %q", err, out)
+			}
+			log, err := os.ReadFile(h.log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, strings.Split(strings.TrimSpace(string(log)), "\n")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestThePageForNginxGoes where the appliance wrote it, as nobody else would take
+// it down.
+func TestThePageForNginxGoes(t *testing.T) {
+	for _, call := range []string{"remove", "purge"} {
+		for _, ours := range []bool{true, false} {
+			h := newHost(t)
+			page := filepath.Join(h.root, "var/www/html/503.html")
+			h.write(t, page, "x", 0o644)
+			if ours {
+				h.write(t, filepath.Join(h.root, "data/etc/server.identity"), "x", 0o644)
+			}
+			h.run(t, "postrm", call)
+			if _, err := os.Stat(page); os.IsNotExist(err) != ours {
+				t.Errorf("%s, where it is ours is %v: %v", call, ours, err)
+			}
+		}
 	}
 }
 

@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"appliance/env/source"
 	"appliance/internal/api"
+	"appliance/internal/cert"
 	"appliance/internal/compose"
+	"appliance/internal/front/worker"
 	"appliance/internal/machine"
 	"appliance/internal/system"
 )
@@ -41,6 +45,7 @@ type Config struct {
 	UseDefault  bool            // without any environment, take the embedded one
 	Machine     *source.Machine // to ask for an environment; nil is the machine we run on
 	EngineWait  time.Duration   // for an engine that comes up after us; 0 asks once
+	Front       *worker.Front   // receives visitors; nil: nobody of ours does
 }
 
 // Reasons for which Run ends; they are the cause of its context.
@@ -55,6 +60,12 @@ type Appliance struct {
 	machine *machine.Machine
 	bus     *api.Bus
 	walk    *walk
+
+	visitors     *visitors
+	certificates *cert.Keeper
+	telling      sync.Mutex  // services of a certificate
+	untold       atomic.Bool // one has come
+
 	wake    chan machine.Event // Reload or Clear, asked for by somebody
 	ended   context.Context    // by end
 	end     context.CancelCauseFunc
@@ -73,16 +84,21 @@ type Appliance struct {
 	services []compose.Service
 	healthy  bool
 	trouble  string
+	sick     time.Time // since when it has been out of health; zero: it is not
 	ready    bool      // the manager knows
 	since    time.Time // when the state was entered that we were told of last
 	envInfo  *api.EnvInfo
 	urls     []string
+
+	masker atomic.Pointer[strings.Replacer] // of the secrets of the environment in force
 }
 
 // NewAppliance returns a supervisor that goes on from the record of the last one.
 func NewAppliance(cfg Config) (*Appliance, error) {
 	a := &Appliance{cfg: cfg, bus: api.NewBus(), wake: make(chan machine.Event, 1), started: cfg.System.Now()}
 	a.ended, a.end = context.WithCancelCause(context.Background())
+	a.visitors = newVisitors(a)
+	a.certificates = a.newKeeper()
 	a.walk = a.newWalk()
 	var err error
 	a.machine, err = machine.New(machine.Config{
@@ -112,8 +128,9 @@ func (a *Appliance) phases() map[machine.State]machine.Phase {
 func (a *Appliance) newWalk() *walk {
 	return &walk{
 		memory: a, sys: a.cfg.System, engine: a.cfg.Engine, log: a.cfg.Log, useDefault: a.cfg.UseDefault, host: a.cfg.Machine,
-		engineWait: a.cfg.EngineWait,
-		progress:   a.progressed, services: a.sawServices, kept: a.keptImages,
+		engineWait:   a.cfg.EngineWait,
+		certificates: a.certificates, front: a.cfg.Front, visitors: a.visitors, telling: &a.telling,
+		progress: a.progressed, services: a.sawServices, kept: a.keptImages,
 	}
 }
 
@@ -121,12 +138,32 @@ func (a *Appliance) newWalk() *walk {
 // nil for a reboot.
 func (a *Appliance) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { a.end(context.Cause(ctx)) })()
+	ends := a.accompany(a.ended)
 	outcome, err := a.machine.Run(a.ended)
+	ends()
 	a.disarmTrial()                                         // it is the next process's
 	if outcome == machine.Stopped && a.ended.Err() != nil { // a stop is to be obeyed, even if it could not be recorded
 		return errors.Join(context.Cause(a.ended), err)
 	}
 	return err
+}
+
+// accompany does what goes on beside the walk, until the result is called: visitors are answered, the certificate is
+// renewed, and the certificates of visitors are followed.
+func (a *Appliance) accompany(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	a.visitors.begin(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { a.visitors.run(ctx) })
+	work.Go(func() { a.visitors.follow(ctx) })
+	work.Go(func() { a.certificates.Run(ctx) })
+	work.Go(func() { a.watchVault(ctx) })
+	work.Go(func() { a.visitors.followClients(ctx) })
+	return func() {
+		cancel()
+		work.Wait()
+		a.visitors.handOn()
+	}
 }
 
 // phase makes a state's work of its steps.
@@ -149,7 +186,10 @@ func (a *Appliance) prepareEnv(ctx context.Context) (machine.Event, error) {
 		return event, err
 	}
 	a.knowEnv()
-	if a.walk.active.Settings().Standby {
+	set := a.walk.active.Settings()
+	project, _ := a.walk.loadProject(ctx) // prepare-ecs says what is wrong with it
+	a.visitors.declared(ctx, set, project)
+	if set.Standby {
 		return Hold, nil
 	}
 	return Done, nil
@@ -160,7 +200,7 @@ func (a *Appliance) beginWalk() {
 	a.walk, a.cleaned = a.newWalk(), false
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.steps, a.healthy, a.trouble = nil, false, ""
+	a.steps, a.healthy, a.trouble, a.sick = nil, false, "", time.Time{}
 }
 
 func (a *Appliance) run(ctx context.Context) (machine.Event, error) {
@@ -184,10 +224,15 @@ func (a *Appliance) run(ctx context.Context) (machine.Event, error) {
 	default:
 	}
 	a.rest(a.Status().Summary)
-	if err := system.FreeMemory(); err != nil { // a start needs three times the memory that watching does
+	a.giveBack()
+	return a.watch(ctx)
+}
+
+// giveBack gives memory back to the host: a start needs three times what watching does.
+func (a *Appliance) giveBack() {
+	if err := system.FreeMemory(); err != nil {
 		a.cfg.Log.Debug(err.Error())
 	}
-	return a.watch(ctx)
 }
 
 // cleanup never fails the appliance: it is healthy, and rubbish can wait for the next start.
@@ -229,7 +274,7 @@ func (a *Appliance) proven() error {
 	if err := a.walk.keepEnv(); err != nil {
 		a.warn(fmt.Sprintf("a start without the network would not find its environment: %v", err))
 	}
-	if err := a.intend(true); err != nil {
+	if err := errors.Join(a.intend(true), a.visitors.proved()); err != nil {
 		return err
 	}
 	if last := a.lastGood(); last.same(now) {

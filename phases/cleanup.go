@@ -12,6 +12,7 @@ import (
 func cleanup(w *walk) []Step {
 	return []Step{
 		{Name: "leftovers", Check: w.leftoversWaiting, Apply: w.removeLeftovers},
+		movedStep(w),
 	}
 }
 

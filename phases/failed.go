@@ -3,6 +3,7 @@ package phases
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -102,9 +103,14 @@ func (a *Appliance) restore(ctx context.Context) <-chan struct{} {
 		close(over)
 		return over
 	}
-	if _, err := a.walk.data().holds(ctx); err != nil { // the application's data is not there
+	if err := a.walk.dataStands(ctx); err != nil { // neither on what is not its data, nor on a full disk
 		a.warn(err.Error())
-		close(over)
+		go func() {
+			defer close(over)
+			if errors.Is(err, errFull) && patiently(ctx, a.walk.engineWait, a.cfg.Engine.Ping) == nil {
+				a.stopWriters(ctx) // a boot may have started them
+			}
+		}()
 		return over
 	}
 	go func() {
@@ -112,6 +118,9 @@ func (a *Appliance) restore(ctx context.Context) <-chan struct{} {
 		err := patiently(ctx, a.walk.engineWait, a.cfg.Engine.Ping)
 		if err == nil { // told apart from the status line, which stays the failure
 			err = a.cfg.Engine.Start(ctx, good.Project, func(p compose.Progress) { a.tell(p) })
+		}
+		if err == nil {
+			err = a.visitors.proved() // it had, and a process in our place goes on with it
 		}
 		if err != nil && ctx.Err() == nil {
 			a.warn(fmt.Sprintf("the application cannot be left serving: %v", err))

@@ -41,6 +41,14 @@ func (w *walk) maskText(text string) string {
 	return w.masker.Replace(text)
 }
 
+// hide hides the secrets of the environment in force, beside the walk.
+func (a *Appliance) hide(text string) string {
+	if m := a.masker.Load(); m != nil {
+		return m.Replace(text)
+	}
+	return text
+}
+
 func masker(doc *env.Document) *strings.Replacer {
 	var pairs []string
 	for _, secret := range doc.Secrets() {

@@ -3,8 +3,10 @@ package phases
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"appliance/internal/api"
+	"appliance/internal/cert"
 	"appliance/internal/machine"
 )
 
@@ -27,7 +29,8 @@ func planFor(ctx context.Context, cfg Config, toTry []byte) (api.Plan, error) {
 // readingWalk is a walk that can change nothing.
 func readingWalk(cfg Config) *walk {
 	sys := cfg.System.Reader()
-	return &walk{memory: storedMemory{machine.NewStore(sys, StateDir, cfg.Log)}, sys: sys, log: cfg.Log, useDefault: cfg.UseDefault, host: cfg.Machine}
+	return &walk{memory: storedMemory{machine.NewStore(sys, StateDir, cfg.Log)}, sys: sys, log: cfg.Log, useDefault: cfg.UseDefault, host: cfg.Machine,
+		front: cfg.Front, certificates: cert.New(cert.Config{System: sys, Log: cfg.Log, Changed: func(cert.Certificate) {}, Warn: func(string) {}}), telling: new(sync.Mutex)}
 }
 
 // plan checks every step in the order of a start, and lists those that have work.

@@ -13,20 +13,19 @@ import (
 // prepareAppliance makes the host what the environment says.
 func prepareAppliance(w *walk) []Step {
 	data := w.data()
-	layout := data.layout
 	return []Step{
 		{Name: "hostname", Check: w.hostnameDiffers, Apply: w.setHostname},
-		{Name: "data", Check: data.holds}, // before anything is made on what may be the wrong file system
-		{Name: "layout", Check: func(context.Context) (string, error) {
-			missing, err := layout.Missing()
-			if len(missing) == 0 {
-				return "", err
-			}
-			return "missing: " + strings.Join(missing, ", "), err
-		}, Apply: func(context.Context) error {
-			return remedy.With(layout.Make(), "make /data, /volatile and /app writable and free space on them")
-		}},
+		{Name: "volumes", Check: w.volumesDiffer, Apply: w.makeVolumes, Plan: w.planVolumes, Limit: volumesLimit},
+		{Name: "mounts", Check: w.volumesMounted}, // before anything is made on what may be the wrong file system
+		{Name: "space", Check: w.spaceLeft},
+		{Name: "data", Check: data.holds},
+		relocateStep(w),
+		{Name: "layout", Check: w.layoutMissing, Apply: w.makeLayout},
 		{Name: "identity", Check: data.differs, Apply: data.record},
+		{Name: "vault", Check: w.vaultDiffers, Apply: w.makeVault},
+		{Name: "certificate", Check: w.certificateMissing, Apply: w.ensureCertificate},
+		{Name: "client-ca", Check: w.clientsMissing, Apply: w.makeClients},
+		{Name: "front", Check: w.frontDiffers, Apply: w.openFront},
 	}
 }
 
@@ -39,16 +38,13 @@ const dataSubject = "data"
 
 // identity holds the file system at /data against the one that this appliance used before: a host whose data disk was
 // not mounted must not come up healthy with an empty database.
-type identity struct {
-	*walk
-	layout storage.Layout
-}
+type identity struct{ *walk }
 
-func (w *walk) data() identity { return identity{w, storage.Layout{System: w.sys}} }
+func (w *walk) data() identity { return identity{w} }
 
 // ids returns the ID that is at /data and the one on record; "" is none.
 func (d identity) ids() (have, known string, err error) {
-	if have, err = d.layout.ID(); err != nil {
+	if have, err = (storage.Layout{System: d.sys}).ID(); err != nil {
 		return "", "", err
 	}
 	_, err = d.recall(dataSubject, &known)

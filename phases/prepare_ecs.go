@@ -151,6 +151,11 @@ func (w *walk) fetchImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(pull)+len(build) > 0 {
+		if err := w.roomForImages(ctx, build, pull); err != nil {
+			return err
+		}
+	}
 	if len(pull) > 0 {
 		if err := w.engine.Pull(ctx, w.project, pull, w.progress); err != nil {
 			return remedy.Passing(err)

@@ -64,6 +64,12 @@ func (w *walk) validateEnv(context.Context) (string, error) {
 	if err := w.candidate.Validate(); err != nil {
 		return "", err
 	}
+	if err := w.checkSupplied(); err != nil {
+		return "", err
+	}
+	if err := w.checkVault(); err != nil {
+		return "", err
+	}
 	for _, warning := range w.candidate.Warnings() {
 		w.log.Warn(warning.String())
 	}

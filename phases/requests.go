@@ -63,6 +63,20 @@ func (a *Appliance) Reexec() error {
 	return nil
 }
 
+// leaveLimit is how long a web server of the host may take to hear of a stop.
+const leaveLimit = 10 * time.Second
+
+// Leave tells visitors that the application is being stopped. It is for when Run has ended.
+func (a *Appliance) Leave(ctx context.Context) {
+	a.visitors.change(func() { a.visitors.leaving, a.visitors.leftAt = true, a.cfg.System.Now() })
+	if err := a.cfg.System.Remove(servingMark); err != nil { // the next start has to prove itself
+		a.warn(err.Error())
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveLimit)
+	defer cancel()
+	a.visitors.tell(ctx)
+}
+
 // managerLimit is how long the service manager may take to answer.
 const managerLimit = 5 * time.Second
 

@@ -19,12 +19,17 @@ func run(w *walk) []Step {
 		{Name: "up", Apply: w.up, Plan: w.planUp, Limit: limit},
 		{Name: "names", Check: w.misnamed, Apply: w.rename},
 		{Name: "healthy", Apply: w.awaitHealthy, Limit: limit},
+		{Name: "tell", Check: w.servicesUntold, Apply: w.tellServices},
+		{Name: "open", Apply: w.openDoors},
 	}
 }
 
 func (w *walk) up(ctx context.Context) error {
 	project, err := w.loadProject(ctx)
 	if err != nil {
+		return err
+	}
+	if err := w.startWithCertificate(ctx); err != nil {
 		return err
 	}
 	return w.engine.Up(ctx, project, w.progress)
@@ -62,4 +67,15 @@ func (w *walk) rename(ctx context.Context) error {
 		err = errors.Join(err, w.engine.Rename(ctx, m))
 	}
 	return err
+}
+
+// openDoors leads visitors to the application, now that it is healthy.
+func (w *walk) openDoors(ctx context.Context) error {
+	if w.visitors == nil || w.front == nil {
+		return nil
+	}
+	w.visitors.arrived(w.project) // it was read anew since the step of the front
+	w.visitors.look(ctx, w.project)
+	w.visitors.tell(ctx)
+	return w.front.Settle(ctx)
 }

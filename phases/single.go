@@ -11,6 +11,8 @@ import (
 // Single takes the steps of one phase, without the machine: nothing is recorded, and nothing follows.
 func Single(ctx context.Context, cfg Config, name string) error {
 	a := &Appliance{cfg: cfg, bus: api.NewBus(), started: cfg.System.Now()}
+	a.visitors = newVisitors(a)
+	a.certificates = a.newKeeper()
 	a.walk = a.newWalk()
 	a.walk.memory = storedMemory{machine.NewStore(cfg.System, StateDir, cfg.Log)}
 	a.walk.kept = func() map[string]bool { return keptBy(readGood(a.walk.memory)) }

@@ -15,7 +15,7 @@ import (
 // standby rests: the environment says that this machine is not the one to serve. What runs is stopped, and stays so
 // whatever an engine that comes back starts again, so that there are never two.
 func (a *Appliance) standby(ctx context.Context) (machine.Event, error) {
-	if err := a.intend(false); err != nil {
+	if err := errors.Join(a.intend(false), a.visitors.rests()); err != nil {
 		a.warn(err.Error()) // it is stopped all the same
 	}
 	if err := a.walk.keepEnv(); err != nil {

@@ -15,6 +15,7 @@ import (
 const extension = 15 * time.Second
 
 func (a *Appliance) stepStarted(phase machine.State, step Step, n, of int) {
+	defer a.visitors.poke()
 	a.cfg.Manager.Extend(step.limit() + extension)
 	a.cfg.Manager.Status(fmt.Sprintf("%s: %s (%d/%d)", phase, step.Name, n, of))
 	a.mu.Lock()
@@ -31,6 +32,7 @@ func (a *Appliance) stepChanging(phase machine.State, step Step, why string) {
 }
 
 func (a *Appliance) stepEnded(phase machine.State, step Step, changed bool, err error) {
+	defer a.visitors.poke()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	last := &a.steps[len(a.steps)-1]
@@ -71,12 +73,14 @@ func (a *Appliance) sawServices(services []compose.Service) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.services = services
+	a.visitors.poke()
 }
 
 // entered is called after each change of state.
 func (a *Appliance) entered(rec machine.Record) {
 	a.cfg.Log.Info("entering "+string(rec.State), "on", rec.On, "attempt", rec.Attempts[rec.State])
 	a.unrest(rec)
+	a.visitors.poke()
 	a.bus.Publish(api.Event{Kind: "state", State: string(rec.State), Text: "entering " + string(rec.State)})
 }
 
@@ -96,6 +100,7 @@ func (a *Appliance) unrest(rec machine.Record) {
 // rest says that there is nothing more to wait for: the appliance runs, has failed, or stands by.
 func (a *Appliance) rest(line string) {
 	a.cfg.Manager.Status(line)
+	defer a.visitors.poke()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.ready {
@@ -107,19 +112,25 @@ func (a *Appliance) rest(line string) {
 func (a *Appliance) knowEnv() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.masker.Store(masker(a.walk.active))
 	a.envInfo = &api.EnvInfo{Origin: a.walk.candidate.Origin, SHA256: digest(a.walk.candidate.Data)}
 }
 
 // Status tells how the appliance is doing.
 func (a *Appliance) Status() api.Status {
 	s := StatusOf(a.machine.Record())
+	s.Front, s.URLs = a.visitors.describe(), a.visitors.urls()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.Supervisor = &api.Supervisor{PID: os.Getpid(), Version: a.cfg.Version, Started: a.started}
 	s.Steps = append([]api.Step(nil), a.steps...)
 	s.Services = a.services
-	s.Env, s.URLs, s.Resting = a.envInfo, a.urls, a.ready && s.Since.Equal(a.since) // a state is on record before we are told of it
+	s.URLs = append(s.URLs, a.urls...)
+	s.Env, s.Resting = a.envInfo, a.ready && s.Since.Equal(a.since) // a state is on record before we are told of it
 	s.Healthy = a.healthy && s.State == string(Run) || a.healthy && s.State == string(Cleanup)
+	if sick := a.sick; !sick.IsZero() && s.State == string(Run) {
+		s.TroubleSince = &sick
+	}
 	if n := len(a.steps); n > 0 && a.steps[n-1].State == "running" {
 		s.Step = a.steps[n-1].Name
 	}
@@ -167,7 +178,7 @@ func summarize(s api.Status) string {
 		}
 		line := fmt.Sprintf("failed in %s: %s; to do: %s", where, firstLine(s.Failure.Cause), s.Failure.ToDo)
 		if next := s.Failure.NextTry; next != nil {
-			line += "; tried again by itself at " + next.Format(time.TimeOnly)
+			line += "; next try by itself at " + next.Format(time.TimeOnly)
 		}
 		return line
 	case s.State == string(Standby):

@@ -1,10 +1,18 @@
 package phases
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"appliance/env"
+	"appliance/internal/machine"
 )
 
 // gate is a log that can be held up, as by a journal on a disk that stalls.
@@ -54,5 +62,74 @@ func TestAStateJustEnteredIsNoRest(t *testing.T) {
 	close(log.open)
 	if status := p.rests(); status.State != "standby" || !status.Resting {
 		t.Errorf("state %s, resting %t", status.State, status.Resting)
+	}
+}
+
+// watching is a supervisor at rest in the given state, with what it writes to the journal.
+func watching(t *testing.T, state machine.State) (*Appliance, *bytes.Buffer) {
+	t.Helper()
+	h := newTestHost(t)
+	cfg := h.config(&manager{ready: make(chan struct{}, 100)})
+	log := &bytes.Buffer{}
+	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
+	record := machine.Record{State: state, Since: cfg.System.Now()}
+	if err := machine.NewStore(cfg.System, StateDir, cfg.Log).Save(&record); err != nil {
+		t.Fatal(err)
+	}
+	a, err := NewAppliance(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, log
+}
+
+func TestOutOfHealthIsSinceItWasSeen(t *testing.T) {
+	a, _ := watching(t, Run)
+	if s := a.Status(); s.TroubleSince != nil {
+		t.Errorf("before anything is wrong it is so since %s", s.TroubleSince)
+	}
+	before := a.cfg.System.Now()
+	a.setTrouble("web: it is gone")
+	seen := a.Status().TroubleSince
+	if seen == nil || seen.Before(before) {
+		t.Fatalf("it is so since %v", seen)
+	}
+	a.setTrouble("web: it is gone; worker: it is gone") // it is the same trouble
+	if s := a.Status(); !s.TroubleSince.Equal(*seen) {
+		t.Errorf("it began again at %s", s.TroubleSince)
+	}
+	if data, err := json.Marshal(a.Status()); err != nil || !strings.Contains(string(data), `"trouble_since":"`+seen.Format("2006-01-02T15:04:05")) {
+		t.Errorf("programs read %s, %v", data, err)
+	}
+	a.setTrouble("")
+	if s := a.Status(); s.TroubleSince != nil {
+		t.Errorf("in health again it is so since %s", s.TroubleSince)
+	}
+}
+
+// The engine and services quote what they were given, and warnings are shown to everybody who may read.
+func TestWarningsHideSecrets(t *testing.T) {
+	a, log := watching(t, Run)
+	doc, err := env.Parse("env.yml", []byte(environment+"ecs:\n  settings:\n    db_password: hunter2-hunter2\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.walk.active, a.walk.candidate = doc, doc
+	a.knowEnv()
+	a.warn("the stack does not come up: no such user hunter2-hunter2")
+	h := health{trouble: []string{"web: it said hunter2-hunter2"}}
+	a.outOfHealth(h, time.Minute)
+	a.visitors.setTrouble(errors.New("cannot listen as hunter2-hunter2"))
+	events, _ := a.bus.After(0)
+	status, err := json.Marshal(a.Status())
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := log.String() + string(status) + strings.Join(a.cfg.Manager.(*manager).told(), "\n")
+	for _, e := range events {
+		told += e.Text + "\n"
+	}
+	if strings.Contains(told, "hunter2") || strings.Count(told, hidden) < 4 {
+		t.Errorf("told is\n%s", told)
 	}
 }

@@ -14,7 +14,9 @@ import (
 
 	"appliance/env"
 	"appliance/env/source"
+	"appliance/internal/cert"
 	"appliance/internal/compose"
+	"appliance/internal/front/worker"
 	"appliance/internal/machine"
 	"appliance/internal/remedy"
 	"appliance/internal/system"
@@ -44,6 +46,11 @@ type walk struct {
 	candidate *env.Document // what the sources say
 	active    *env.Document // what is in force
 	project   *compose.Project
+
+	certificates *cert.Keeper
+	front        *worker.Front // nil: nobody of ours answers visitors
+	visitors     *visitors     // nil: nobody is told of anything
+	telling      *sync.Mutex   // services of a certificate
 
 	secrets sync.Once // guards the making of masker
 	masker  *strings.Replacer
@@ -106,7 +113,9 @@ func (w *walk) loadProject(ctx context.Context) (*compose.Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.project, err = compose.Load(ctx, w.sys.Path(AppDir), vars)
+	if w.project, err = compose.Load(ctx, w.sys.Path(AppDir), vars); err == nil {
+		w.stampVault()
+	}
 	return w.project, err
 }
 

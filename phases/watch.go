@@ -24,9 +24,12 @@ type watcher struct {
 	project *compose.Project
 	events  chan compose.Event
 	lost    chan error
-	since   time.Time // out of health since; zero: healthy
-	healed  bool      // in this time out of health it was brought up once
-	gone    error     // why there is no engine
+	since   time.Time       // out of health since; zero: healthy
+	healed  bool            // in this time out of health it was brought up once
+	why     string          // it is out of health, as shown
+	gone    error           // why there is no engine
+	stored  time.Time       // when file systems were looked at
+	mounts  <-chan struct{} // what is mounted has changed
 }
 
 // watch is the steady life of an appliance.
@@ -35,10 +38,14 @@ func (a *Appliance) watch(ctx context.Context) (machine.Event, error) {
 	defer cancel()
 	w := &watcher{a: a, project: a.walk.project, events: make(chan compose.Event), lost: make(chan error, 1)}
 	w.subscribe(ctx)
+	var err error
+	if w.mounts, err = a.cfg.System.MountChanges(ctx); err != nil {
+		a.warn(fmt.Sprintf("looking at file systems now and then: %v", err))
+	}
 	if err := w.look(ctx); err != nil { // what happened since the gate, before anybody listened
 		return "", err
 	}
-	for {
+	for looked := time.Now(); ; {
 		pause := calmPause
 		if !w.since.IsZero() {
 			pause = worriedPause
@@ -53,12 +60,22 @@ func (a *Appliance) watch(ctx context.Context) (machine.Event, error) {
 			continue
 		case event := <-w.events:
 			a.reportEvent(event)
+		case <-w.mounts: // each container that starts changes something: that is no reason to look at the application
+			w.stored = time.Time{}
+			if err := w.lookAtStorage(ctx); err != nil {
+				return "", err
+			}
+			continue
 		case w.gone = <-w.lost:
 			a.warn(fmt.Sprintf("the engine went away: %v", w.gone))
-		case <-time.After(pause):
+		case <-time.After(pause - time.Since(looked)):
 		}
 		if err := w.look(ctx); err != nil {
 			return "", err
+		}
+		looked = time.Now()
+		if w.since.IsZero() {
+			a.giveBack()
 		}
 	}
 }
@@ -78,8 +95,11 @@ func (w *watcher) subscribe(ctx context.Context) {
 	}()
 }
 
-// look judges the application; an error is the end of patience.
+// look judges what the application lies on, and the application; an error is the end of patience.
 func (w *watcher) look(ctx context.Context) error {
+	if err := w.lookAtStorage(ctx); err != nil {
+		return err
+	}
 	h, err := w.glance(ctx)
 	if ctx.Err() != nil {
 		return nil // stopped meanwhile: what was seen says nothing
@@ -94,16 +114,35 @@ func (w *watcher) look(ctx context.Context) error {
 	case h.ok() && !w.since.IsZero():
 		w.a.inHealth(now.Sub(w.since))
 		w.since, w.healed = time.Time{}, false
+		go w.a.tellServices() // of a certificate that has come meanwhile
 	case h.ok():
+		go w.a.tellServices() // where that failed before
 	case w.since.IsZero():
-		w.since = now
+		w.since, w.why = now, h.String()
 		w.a.outOfHealth(h, limit)
 	case now.Sub(w.since) > limit:
 		return remedy.Passing(remedy.With(fmt.Errorf("%w for more than %s: %s", ErrUnhealthy, limit, h),
 			cmp.Or(remedy.Of(err), "look at the service's log (`docker logs CONTAINER`)")))
 	}
+	if why := h.String(); !h.ok() && why != w.why { // told once, but shown as it is now
+		w.why = why
+		w.a.setTrouble(why)
+	}
 	if h.absent && !w.healed {
 		return w.heal(ctx)
+	}
+	return nil
+}
+
+// lookAtStorage looks after file systems now and then, however often there is something to see of the application.
+func (w *watcher) lookAtStorage(ctx context.Context) error {
+	now := w.a.cfg.System.Now()
+	if since := now.Sub(w.stored); 0 <= since && since < calmPause/2 {
+		return nil
+	}
+	w.stored = now
+	if err := w.a.watchStorage(ctx); err != nil && ctx.Err() == nil {
+		return err
 	}
 	return nil
 }
@@ -164,12 +203,20 @@ func (a *Appliance) inHealth(after time.Duration) {
 
 func (a *Appliance) setTrouble(text string) {
 	a.mu.Lock()
-	a.healthy, a.trouble = text == "", text
+	a.healthy, a.trouble = text == "", a.hide(text)
+	switch {
+	case text == "":
+		a.sick = time.Time{}
+	case a.sick.IsZero():
+		a.sick = a.cfg.System.Now()
+	}
 	a.mu.Unlock()
+	a.visitors.poke()
 	a.cfg.Manager.Status(a.Status().Summary)
 }
 
 func (a *Appliance) warn(text string) {
+	text = a.hide(text)
 	a.cfg.Log.Warn(text)
 	a.bus.Publish(api.Event{Kind: "warning", Text: text})
 }

@@ -8,6 +8,18 @@ appliance="$PWD/build/appliance --root $root"
 up() {
 	mkdir -p "$root/app/ecs"
 	cp testdata/demo/compose.yaml testdata/demo/Dockerfile "$root/app/ecs/"
+	mkdir -p "$root/app/env.d"
+	# A layer over the embedded default: the ports of the host are not for a demo.
+	cat >"$root/app/env.d/10-demo.yml" <<-END
+		appliance:
+		  listen:
+		    http: ["127.0.0.1:${APPLIANCE_DEMO_HTTP:-8080}"]
+		    https: ["127.0.0.1:${APPLIANCE_DEMO_HTTPS:-8443}"]
+		  page:
+		    vendor: Demo Ltd.
+		    contact: support@example.org
+	END
+	chmod 600 "$root/app/env.d/10-demo.yml"
 	rebuild=
 	if ! cmp -s build/demo "$root/app/ecs/demo"; then
 		[ ! -e "$root/app/ecs/demo" ] || rebuild=yes
@@ -26,7 +38,8 @@ up() {
 	cat <<-END
 
 		Where to look:
-		  curl $($appliance status --json | sed -n 's/^ *"\(http.*\)"$/\1/p')
+		  curl -k $($appliance status --json | sed -n 's/^ *"\(https:.*\/\)"$/\1/p')    # or your browser; the certificate is self-signed
+		  $appliance ui
 		  $appliance status --watch
 		  $appliance plan
 		  $appliance events

@@ -19,6 +19,9 @@ const PackagedBinary = "/usr/bin/appliance"
 //go:embed appliance.service
 var service []byte
 
+//go:embed appliance.socket
+var socket []byte
+
 //go:embed appliance.sysusers
 var sysusers []byte
 
@@ -29,7 +32,7 @@ type File struct {
 	Mode    fs.FileMode
 }
 
-// Files lists the unit and the group it needs, for a program at the absolute
+// Files lists the units and the users they need, for a program at the absolute
 // path binary. The packaged program gets the very files of the package, so that
 // installing over it changes nothing. Any other gets them below /etc, where
 // systemd prefers them: a binary that an administrator placed outranks the
@@ -42,6 +45,7 @@ func Files(binary string) []File {
 	return []File{
 		{Path: path.Join(usersDir, "appliance.conf"), Content: bytes.Clone(sysusers), Mode: 0o644},
 		{Path: path.Join(unitDir, "appliance.service"), Content: render(binary), Mode: 0o644},
+		{Path: path.Join(unitDir, "appliance.socket"), Content: bytes.Clone(socket), Mode: 0o644}, // not enabled: what it says
 	}
 }
 

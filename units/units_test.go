@@ -21,8 +21,8 @@ func TestFiles(t *testing.T) {
 		binary string
 		want   []string
 	}{
-		{"package", units.PackagedBinary, []string{"/usr/lib/sysusers.d/appliance.conf", "/usr/lib/systemd/system/appliance.service"}},
-		{"local", "/usr/local/bin/appliance", []string{"/etc/sysusers.d/appliance.conf", "/etc/systemd/system/appliance.service"}},
+		{"package", units.PackagedBinary, []string{"/usr/lib/sysusers.d/appliance.conf", "/usr/lib/systemd/system/appliance.service", "/usr/lib/systemd/system/appliance.socket"}},
+		{"local", "/usr/local/bin/appliance", []string{"/etc/sysusers.d/appliance.conf", "/etc/systemd/system/appliance.service", "/etc/systemd/system/appliance.socket"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -40,21 +40,25 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestPackagedUnitIsTheFile holds because the Debian package takes the unit
+// TestPackagedUnitIsTheFile holds because the Debian package takes the units
 // from this directory without rendering it.
 func TestPackagedUnitIsTheFile(t *testing.T) {
-	want, err := os.ReadFile("appliance.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(unit(units.PackagedBinary))); diff != "" {
-		t.Error(diff)
+	for _, name := range []string{"appliance.service", "appliance.socket"} {
+		want, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(file(units.PackagedBinary, name))); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 
-func unit(binary string) []byte {
+func unit(binary string) []byte { return file(binary, "appliance.service") }
+
+func file(binary, name string) []byte {
 	for _, f := range units.Files(binary) {
-		if filepath.Base(f.Path) == "appliance.service" {
+		if filepath.Base(f.Path) == name {
 			return f.Content
 		}
 	}
@@ -122,11 +126,11 @@ func TestSystemdTakesTheUnit(t *testing.T) {
 		t.Skip("systemd-analyze is not installed: the unit is not verified")
 	}
 	tests := []struct {
-		name string
-		args []string
+		name        string
+		args, units []string
 	}{
-		{"verify", []string{"verify", "--man=no"}},
-		{"security", []string{"security", "--offline=true", "--no-pager", "--threshold=" + exposure}},
+		{"verify", []string{"verify", "--man=no"}, []string{"appliance.service", "appliance.socket"}},
+		{"security", []string{"security", "--offline=true", "--no-pager", "--threshold=" + exposure}, []string{"appliance.service"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -140,11 +144,14 @@ func TestSystemdTakesTheUnit(t *testing.T) {
 			if err := os.WriteFile(binary, []byte("#!/bin/sh\n"), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			file := filepath.Join(t.TempDir(), "appliance.service")
-			if err := os.WriteFile(file, unit(binary), 0o644); err != nil {
-				t.Fatal(err)
+			args, units := test.args, t.TempDir()
+			for _, name := range test.units {
+				args = append(args, filepath.Join(units, name))
+				if err := os.WriteFile(filepath.Join(units, name), file(binary, name), 0o644); err != nil {
+					t.Fatal(err)
+				}
 			}
-			out, err := exec.CommandContext(t.Context(), analyze, append(test.args, file)...).CombinedOutput()
+			out, err := exec.CommandContext(t.Context(), analyze, args...).CombinedOutput()
 			if err != nil {
 				t.Errorf("systemd-analyze %s: %v\n%s", test.name, err, out)
 			}

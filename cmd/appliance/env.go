@@ -81,6 +81,9 @@ func (a *app) validateEnv(ctx context.Context, args []string) (envReport, error)
 	if problems, ok := err.(*env.Report); ok { //nolint:errorlint // a bare report is about the document
 		report.Problems, err = append(report.Problems, problems.Problems...), nil
 	}
+	if doc != nil && err == nil {
+		report.Problems = append(report.Problems, phases.VaultProblems(doc, a.system().Now())...)
+	}
 	return report, err
 }
 

@@ -18,6 +18,7 @@ import (
 	"appliance/env/pack"
 	"appliance/internal/remedy"
 	"appliance/internal/system"
+	"appliance/storage/disk"
 )
 
 // packaging is what `env package` was asked for.
@@ -37,7 +38,8 @@ func newEnvPackage(a *app) *cobra.Command {
   env.yml.pdf       a listing and pages of QR codes, to print and lock away
   env-cidata.iso    a disk that a new host boots with: user-data, meta-data and the PDF
   DOMAIN.env.DATE.tar.gz.gpg   both and the environment, encrypted to every OpenPGP key given by --key
-                    (without one: those in gpgkeys.txt beside FILE, if it is there)
+                    (without one: those in gpgkeys.txt beside FILE, if it is there), with
+                    backups of the LUKS headers of this host, if FILE has encrypted volumes
 ` + "`appliance env recover`" + ` gets the environment back from any of them. --mail-to sends the archive, never anything in clear.`,
 		Example: "  appliance env package /app/env.yml --dir /root --key admins.asc\n" +
 			"  appliance env package env.yml --key admins.asc --mail-to ada@example.org --mail-from box@example.org --mail-server localhost",
@@ -116,6 +118,11 @@ func (a *app) packOrder(name string, p packaging) (order pack.Order, err error) 
 	if order.MetaData, err = a.readOptional(p.metaData); err != nil {
 		return order, err
 	}
+	if len(doc.Volumes().Crypts) > 0 {
+		if order.Beside, err = a.luksHeaders(); err != nil {
+			return order, err
+		}
+	}
 	if len(p.keys) == 0 {
 		beside := filepath.Join(filepath.Dir(name), "gpgkeys.txt")
 		if _, err := os.Stat(beside); err == nil {
@@ -126,6 +133,24 @@ func (a *app) packOrder(name string, p packaging) (order pack.Order, err error) 
 	}
 	order.Keys, err = readInputs(p.keys)
 	return order, err
+}
+
+// maxHeaders is how much of backups of LUKS headers goes into an archive, in bytes: who reads it has a bound too. One has 16 MiB.
+const maxHeaders = 48 << 20
+
+// luksHeaders are the backups of the headers of this host's encrypted volumes: nothing opens them without the passphrase, which
+// is in the environment.
+func (a *app) luksHeaders() (inputs []pack.Input, err error) {
+	headers, err := disk.Headers(a.system())
+	size := 0
+	for _, h := range headers {
+		if size += len(h.Data); size > maxHeaders {
+			fmt.Fprintf(a.err, "%s/%s does not go into the archive, which would be too large: keep it yourself\n", disk.Dir, h.Name)
+			continue
+		}
+		inputs = append(inputs, pack.Input{Name: h.Name, Data: h.Data})
+	}
+	return inputs, err
 }
 
 func readInputs(names []string) ([]pack.Input, error) {

@@ -17,8 +17,9 @@ func newInstall(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Install or renew the systemd units",
-		Long: `install shows how the units on the host differ from the ones this binary brings, and puts those in place and enables
-them. It starts nothing. When nothing differs it writes nothing.`,
+		Long: `install shows how the units on the host, and the list of the users they need, differ from the ones this binary brings, puts
+those in place, makes the users and enables appliance.service. appliance.socket is yours to enable: what for stands in it.
+It starts nothing. When nothing differs it writes nothing, and only has systemd read the units again.`,
 		Example: "  appliance install --dry-run\n  appliance install",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

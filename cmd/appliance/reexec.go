@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,6 +21,10 @@ import (
 
 // inheritVar names the open files that a process hands to the one that replaces it: "lock=5,api=7".
 const inheritVar = "APPLIANCE_INHERIT"
+
+// keepToOurselves has no child of ours inherit what whoever started us left open for us by mistake. What is handed to us on
+// purpose, by systemd or the process before, is ours alone as well; a kernel before 5.11 does not know how.
+func keepToOurselves() { _ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) }
 
 // inherit takes over the files of the process before, if there was one in our place.
 func inherit() (map[string]*os.File, error) {
@@ -75,13 +81,15 @@ func (s *supervisor) reexec() error {
 	if err != nil {
 		return fmt.Errorf("cannot hand the API socket over: %w", err)
 	}
+	files, err := s.front.Handover()
+	if err != nil {
+		return err
+	}
+	files["lock"], files["api"] = s.lock, socket
 	s.server.Close()
-	var entries []string
-	for name, fd := range map[string]uintptr{"lock": s.lock.Fd(), "api": socket.Fd()} {
-		if _, err := unix.FcntlInt(fd, unix.F_SETFD, 0); err != nil {
-			return fmt.Errorf("cannot hand %s over: %w", name, err)
-		}
-		entries = append(entries, fmt.Sprintf("%s=%d", name, fd))
+	entries, err := handOver(files)
+	if err != nil {
+		return err
 	}
 	s.log.Info("replacing the process in place", "binary", exe)
 	if err := s.sys.Observe("exec", exe); err != nil {
@@ -89,7 +97,36 @@ func (s *supervisor) reexec() error {
 	}
 	signal.Ignore(syscall.SIGHUP) // it outlives the exec: a reload that is asked for now must not end us
 	env := append(os.Environ(), inheritVar+"="+strings.Join(entries, ","))
-	return fmt.Errorf("cannot run %s: %w", exe, syscall.Exec(exe, os.Args, env))
+	if s.terminated.Load() { // one that comes after this is seen by recall
+		for name, file := range files {
+			if strings.HasPrefix(name, "front-worker.") { // a copy of a line, whose end would not be seen
+				file.Close()
+			}
+		}
+		return errTerminated
+	}
+	err = syscall.Exec(exe, os.Args, env)
+	runtime.KeepAlive(files) // a file that is collected is closed
+	return fmt.Errorf("cannot run %s: %w", exe, err)
+}
+
+// handOver keeps files open across an exec, and lists them for inherit.
+func handOver(files map[string]*os.File) (entries []string, err error) {
+	for name, file := range files {
+		conn, err := file.SyscallConn()
+		if err != nil {
+			return nil, fmt.Errorf("cannot hand %s over: %w", name, err)
+		}
+		var kept error
+		err = conn.Control(func(fd uintptr) { // Fd would make sockets blocking for everybody who shares them
+			_, kept = unix.FcntlInt(fd, unix.F_SETFD, 0)
+			entries = append(entries, fmt.Sprintf("%s=%d", name, fd))
+		})
+		if err = errors.Join(err, kept); err != nil {
+			return nil, fmt.Errorf("cannot hand %s over: %w", name, err)
+		}
+	}
+	return entries, nil
 }
 
 func explainLock(err error) error {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"appliance/env/flat"
 	"appliance/internal/api"
 	"appliance/internal/compose"
+	"appliance/internal/front/worker"
 	"appliance/internal/remedy"
 	"appliance/internal/system"
 	"appliance/internal/systemd"
@@ -48,8 +50,14 @@ func run(ctx context.Context, args []string, io stdio, observe system.Observer) 
 	if filepath.Base(args[0]) == "flatyaml" {
 		return flat.Main(args[1:], io.in, io.out, io.err)
 	}
+	if len(args) > 1 && args[1] == worker.Command {
+		return runWorker(args[2:], io)
+	}
 	// Modes are given explicitly; a directory that is cut off before its own must not stay shut.
 	syscall.Umask(0o022)
+	if slices.Contains(args, "vault") {
+		stayLean() // before anything else is taken
+	}
 	cmd := newRoot(&app{stdio: io, observe: observe})
 	cmd.SetArgs(args[1:])
 	err := cmd.ExecuteContext(ctx)
@@ -65,6 +73,16 @@ func run(ctx context.Context, args []string, io stdio, observe system.Observer) 
 		fmt.Fprintf(io.err, "To do: %s.\n", todo)
 	}
 	return 1
+}
+
+// runWorker is the front's worker; its supervisor gives it sockets, and nobody calls it by hand.
+func runWorker(kinds []string, io stdio) int {
+	log := slog.New(systemd.NewLogHandler(io.err, os.Getenv("JOURNAL_STREAM") != ""))
+	if err := worker.Main(kinds, log); err != nil {
+		log.Error(err.Error())
+		return 1
+	}
+	return 0
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -87,7 +105,7 @@ its health, and keeps all that through restarts, crashes and power cuts.`,
 	cmd.PersistentFlags().StringVar(&a.host, "engine", "", "address of the container engine (default $DOCKER_HOST, else unix:///var/run/docker.sock)")
 	cmd.PersistentFlags().DurationVar(&a.wait, "engine-wait", phases.EngineWait, "how long to wait for an engine that does not answer yet")
 	cmd.AddCommand(newRun(a), newPhase(a), newStatus(a), newEvents(a), newPlan(a), newClear(a), newReload(a), newStop(a),
-		newInstall(a), newEnv(a), newVersion(a), newMan(a))
+		newCert(a), newStorage(a), newVault(a), newUI(a), newInstall(a), newEnv(a), newVersion(a), newMan(a))
 	return cmd
 }
 
@@ -95,8 +113,15 @@ func (a *app) system() *system.System {
 	return system.New(system.Config{Root: a.root, Observe: a.observe})
 }
 
-func (a *app) logger() *slog.Logger {
-	return slog.New(systemd.NewLogHandler(a.err, os.Getenv("JOURNAL_STREAM") != ""))
+func (a *app) logger() *slog.Logger { return slog.New(a.journal()) }
+
+// loggerTo returns a logger that also writes to another handler.
+func (a *app) loggerTo(also slog.Handler) *slog.Logger {
+	return slog.New(slog.NewMultiHandler(a.journal(), also))
+}
+
+func (a *app) journal() slog.Handler {
+	return systemd.NewLogHandler(a.err, os.Getenv("JOURNAL_STREAM") != "")
 }
 
 func (a *app) openEngine(sys *system.System, log *slog.Logger) (*compose.Engine, error) {

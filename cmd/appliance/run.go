@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"appliance/internal/api"
+	"appliance/internal/front/worker"
 	"appliance/internal/system"
 	"appliance/internal/systemd"
 	"appliance/phases"
@@ -46,6 +47,8 @@ type supervisor struct {
 	lock      *os.File
 	listener  *net.UnixListener
 	server    *api.Server
+	front     *worker.Front
+	inherited map[string]*os.File // from the process before, not yet taken over
 	appliance *phases.Appliance
 
 	signals    chan os.Signal
@@ -55,8 +58,10 @@ type supervisor struct {
 const lockPath = "/run/appliance/lock"
 
 func (a *app) supervise(ctx context.Context, useDefault bool) error {
-	s := &supervisor{log: a.logger(), sys: a.system(), signals: make(chan os.Signal, 8)}
+	ownLog := api.NewLog()
+	s := &supervisor{log: a.loggerTo(systemd.NewLogHandler(ownLog, true)), sys: a.system(), signals: make(chan os.Signal, 8)}
 	signal.Notify(s.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // for good: none of them may end us half-way
+	keepToOurselves()
 	if err := s.claim(); err != nil {
 		return err
 	}
@@ -65,13 +70,17 @@ func (a *app) supervise(ctx context.Context, useDefault bool) error {
 		return err
 	}
 	defer engine.Close()
+	if s.front, err = s.openFront(a.err); err != nil {
+		return err
+	}
+	go s.front.Run(ctx)
 	s.appliance, err = phases.NewAppliance(phases.Config{System: s.sys, Engine: engine, Manager: s.notify, Log: s.log,
-		Version: version(), UseDefault: useDefault, EngineWait: a.wait,
+		Version: version(), UseDefault: useDefault, EngineWait: a.wait, Front: s.front,
 		Replaceable: func(ctx context.Context) error { return checkBinary(ctx, s.sys) }})
 	if err != nil {
 		return err
 	}
-	s.server = api.NewServer(s.appliance, s.log)
+	s.server = api.NewServer(api.Config{Backend: s.appliance, Log: s.log, OwnLog: ownLog})
 	go func() {
 		if err := s.server.Serve(s.listener); err != nil {
 			s.log.Error(err.Error())
@@ -80,22 +89,23 @@ func (a *app) supervise(ctx context.Context, useDefault bool) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	go s.obey(stop)
+	go s.recall(ctx)
 	go s.feedWatchdog(ctx)
 	return s.finish(s.appliance.Run(ctx))
 }
 
 // claim becomes the one supervisor of this host: by what the process before handed over, or by lock and socket.
 func (s *supervisor) claim() error {
-	inherited, err := inherit()
-	if err != nil {
+	var err error
+	if s.inherited, err = inherit(); err != nil {
 		return err
 	}
-	if s.lock = inherited["lock"]; s.lock == nil {
+	if s.lock = s.inherited["lock"]; s.lock == nil {
 		if s.lock, err = s.sys.Lock(lockPath); err != nil {
 			return explainLock(err)
 		}
 	}
-	if file := inherited["api"]; file != nil {
+	if file := s.inherited["api"]; file != nil {
 		defer file.Close()
 		l, err := net.FileListener(file)
 		if err != nil {
@@ -128,6 +138,23 @@ func (s *supervisor) obey(stop context.CancelCauseFunc) {
 	}
 }
 
+// recall gives an order to end that came while the process was being replaced, and that the program before us has taken
+// along: systemd has the job for it.
+func (s *supervisor) recall(ctx context.Context) {
+	if s.inherited["lock"] == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	ending, err := systemd.Ending(ctx)
+	if err != nil {
+		s.log.Warn("an order to end that came during the replacement is not seen", "err", err)
+	}
+	if ending {
+		s.signals <- syscall.SIGTERM
+	}
+}
+
 // feedWatchdog says that we are alive as long as the state can be read: a supervisor stuck on its own locks is not.
 func (s *supervisor) feedWatchdog(ctx context.Context) {
 	interval := s.notify.WatchdogInterval()
@@ -153,7 +180,10 @@ func (s *supervisor) finish(cause error) error {
 	case cause == nil:
 		return s.reboot()
 	case errors.Is(cause, phases.ErrReexec) && !s.terminated.Load():
-		return s.reexec()
+		if err := s.reexec(); !errors.Is(err, errTerminated) {
+			return err
+		}
+		return s.shutdown(errTerminated)
 	case errors.Is(cause, phases.ErrStop), s.terminated.Load():
 		return s.shutdown(cause)
 	}
@@ -170,12 +200,14 @@ func (s *supervisor) shutdown(cause error) error {
 	if err != nil {
 		s.log.Warn("taking this for a stop, not a restart", "err", err)
 	}
+	defer s.closeFront()
 	if !stopping {
 		s.log.Info("to be started again: the application goes on running")
 		return nil
 	}
 	s.log.Info("stopping the application", "because", cause)
 	s.notify.Status("stopping the application")
+	s.appliance.Leave(ctx)
 	return errors.Join(s.appliance.StopStack(ctx), s.sys.Remove(api.SocketPath))
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"appliance/internal/sweeping"
 	"appliance/internal/testbed"
 	"appliance/storage"
 )
@@ -26,7 +27,7 @@ var sweeps = []sweep{
 	{"first start", func(*testing.T, *testbed.Host) {}, func(t *testing.T, h *testbed.Host) { visit(t, h, 1) }},
 	{"changed settings over data", func(t *testing.T, h *testbed.Host) {
 		first := h.Start()
-		h.AwaitHealthy(time.Minute)
+		first.AwaitWatching(time.Minute) // healthy and all of it on record, so that the walk has the same effects each time
 		visit(t, h, 1)
 		first.Kill()
 		h.WriteCompose(strings.ReplaceAll(testbed.Compose, "restart: unless-stopped", "restart: always"))
@@ -44,16 +45,18 @@ func TestKillSweep(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			points, requests := s.count(t)
-			stride := 1
-			if testing.Short() {
-				stride = 7
-			}
+			first, stride := sweeping.Points(3)
 			var done atomic.Int64
+			left := 0
 			t.Cleanup(func() {
-				fmt.Printf("kill sweep %q: %d of %d points (effects of one walk, %d of them engine requests), each with SIGKILL and converged\n",
-					s.name, done.Load(), len(points), requests)
+				fmt.Printf("kill sweep %q: %d of %d points (effects of one walk, %d of them engine requests), each with SIGKILL and converged; every %d. from %d on, %d left to the sweeps of internal/cert\n",
+					s.name, done.Load(), len(points), requests, stride, first, left)
 			})
-			for k := 1; k <= len(points); k += stride {
+			for k := first; k <= len(points); k += stride {
+				if strings.Contains(points[k-1], "/data/etc/cert/") && k%5 > 0 { // each of them is cut there
+					left++
+					continue
+				}
 				t.Run(fmt.Sprintf("%03d", k), func(t *testing.T) {
 					t.Parallel()
 					s.kill(t, k, requests)

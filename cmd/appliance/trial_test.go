@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"appliance/internal/api"
+	"appliance/internal/sweeping"
 	"appliance/internal/testbed"
 )
 
 // tryable is the demo application, with a service that is made anew when ecs.tried changes; hasty gives up on it soon.
 var (
 	tryable = strings.NewReplacer(`{DEMO_FAIL: "${ECS_DEMO_WEB_FAIL:-}"}`, `{DEMO_FAIL: "${ECS_DEMO_WEB_FAIL:-}", TRIED: "${ECS_TRIED:-}"}`).Replace(testbed.Compose)
-	hasty   = strings.NewReplacer("start_timeout: 60s", "start_timeout: 20s").Replace(tryable)
+	hasty   = strings.NewReplacer("start_timeout: 60s", "start_timeout: 30s").Replace(tryable)
 )
 
 // trialHost is a host, and another environment to try on it.
@@ -89,15 +90,12 @@ func TestTrialKillSweep(t *testing.T) {
 	t.Parallel()
 	log := trialEffects(t)
 	begin := slices.IndexFunc(log, func(effect string) bool { return strings.HasSuffix(effect, "/trial.yml") }) // other sweeps have what comes before
-	stride := 1
-	if testing.Short() {
-		stride = 5
-	}
+	first, stride := sweeping.Points(3)
 	var sound atomic.Int64
 	t.Cleanup(func() {
-		fmt.Printf("kill sweep \"trial and confirmation\": %d of %d points, each with SIGKILL and converged\n", sound.Load(), len(log)-begin)
+		fmt.Printf("kill sweep \"trial and confirmation\": %d of %d points, each with SIGKILL and converged; every %d. from %d on\n", sound.Load(), len(log)-begin, stride, first)
 	})
-	for k := begin + 1; k <= len(log); k += stride {
+	for k := begin + first; k <= len(log); k += stride {
 		t.Run(fmt.Sprintf("%03d", k), func(t *testing.T) {
 			t.Parallel()
 			killInTrial(t, k)

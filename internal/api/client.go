@@ -59,9 +59,60 @@ func (c *Client) Try(ctx context.Context, document []byte, during time.Duration)
 	return call[Trial](ctx, c, http.MethodPost, "/v1/try", bytes.NewReader(body))
 }
 
+// Certificate asks what the site shows.
+func (c *Client) Certificate(ctx context.Context) (Certificate, error) {
+	return call[Certificate](ctx, c, http.MethodGet, "/v1/certificate", nil)
+}
+
+// RenewCertificate asks for a new certificate now, and waits for the outcome.
+func (c *Client) RenewCertificate(ctx context.Context) (Certificate, error) {
+	return call[Certificate](ctx, c, http.MethodPost, "/v1/certificate/renew", nil)
+}
+
+// ImportCertificate puts a key and its chain, both as PEM, into place.
+func (c *Client) ImportCertificate(ctx context.Context, key, chain []byte) (Certificate, error) {
+	body, err := json.Marshal(ImportRequest{Key: string(key), Chain: string(chain)})
+	if err != nil {
+		return Certificate{}, err
+	}
+	return call[Certificate](ctx, c, http.MethodPost, "/v1/certificate/import", bytes.NewReader(body))
+}
+
+// Storage asks for the file systems that the appliance's data lies on.
+func (c *Client) Storage(ctx context.Context) (Storage, error) {
+	return call[Storage](ctx, c, http.MethodGet, "/v1/storage", nil)
+}
+
 // Events hands each event behind the one with ID last to seen, until ctx or the supervisor ends, or seen answers false.
 func (c *Client) Events(ctx context.Context, last uint64, seen func(Event) bool) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://appliance/v1/events", nil)
+	return follow(ctx, c, "/v1/events", last, seen)
+}
+
+// PastEvents returns the events that the supervisor remembers, oldest first.
+func (c *Client) PastEvents(ctx context.Context) ([]Event, error) {
+	return past[Event](ctx, c, "/v1/events")
+}
+
+// Log hands each line of the supervisor's own log behind the one with ID last to seen, as Events does.
+func (c *Client) Log(ctx context.Context, last uint64, seen func(LogLine) bool) error {
+	return follow(ctx, c, "/v1/log", last, seen)
+}
+
+// PastLog returns the lines of its own log that the supervisor has kept, oldest first.
+func (c *Client) PastLog(ctx context.Context) ([]LogLine, error) {
+	return past[LogLine](ctx, c, "/v1/log")
+}
+
+func past[T any](ctx context.Context, c *Client, path string) (items []T, err error) {
+	err = follow(ctx, c, path+"?follow=0", 0, func(item T) bool {
+		items = append(items, item)
+		return true
+	})
+	return items, err
+}
+
+func follow[T any](ctx context.Context, c *Client, path string, last uint64, seen func(T) bool) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://appliance"+path, nil)
 	if err != nil {
 		return err
 	}
@@ -78,11 +129,11 @@ func (c *Client) Events(ctx context.Context, last uint64, seen func(Event) bool)
 		if !ok {
 			continue
 		}
-		var event Event
-		if err := json.Unmarshal([]byte(data), &event); err != nil {
-			return fmt.Errorf("cannot read an event: %w", err)
+		var item T
+		if err := json.Unmarshal([]byte(data), &item); err != nil {
+			return fmt.Errorf("cannot read what %s streams: %w", path, err)
 		}
-		if !seen(event) {
+		if !seen(item) {
 			return nil
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -31,27 +30,59 @@ type Backend interface {
 	Try(ctx context.Context, document []byte, during time.Duration) (Trial, error)
 	Confirm() error
 	Revert() error
+	Certificate() Certificate
+	// RenewCertificate asks for a new certificate now, whenever the next one would be due; it waits for the outcome.
+	RenewCertificate(ctx context.Context) (Certificate, error)
+	// ImportCertificate puts an operator's own into place, if it is good for the site.
+	ImportCertificate(ctx context.Context, key, chain []byte) (Certificate, error)
+	Storage(ctx context.Context) (Storage, error)
 }
 
 // ErrConflict marks a request that does not fit the present state.
 var ErrConflict = errors.New("not now")
 
+// Config is what a server is made of.
+type Config struct {
+	Backend Backend
+	Log     *slog.Logger
+	OwnLog  *Log // what GET /v1/log streams; nil is an empty one
+}
+
 // Server serves the API.
 type Server struct {
 	backend Backend
 	log     *slog.Logger
+	ownLog  *Log
 	groupID int
 	http    *http.Server
 	closing chan struct{} // closed when the streams are to end
 }
 
-// NewServer returns a server for backend.
-func NewServer(backend Backend, log *slog.Logger) *Server {
-	s := &Server{backend: backend, log: log, groupID: groupID(), closing: make(chan struct{})}
-	mux := http.NewServeMux()
+// NewServer returns a server of the API.
+func NewServer(cfg Config) *Server {
+	s := &Server{backend: cfg.Backend, log: cfg.Log, ownLog: cfg.OwnLog, groupID: groupID(), closing: make(chan struct{})}
+	if s.ownLog == nil {
+		s.ownLog = NewLog()
+	}
+	s.http = &http.Server{
+		Handler: s.guard(s.routes()), ConnContext: withPeer,
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(s.closing) }))
+	return s
+}
+
+func (s *Server) routes() *http.ServeMux {
+	backend, mux := s.backend, http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/plan", s.plan)
 	mux.HandleFunc("GET /v1/events", s.events)
+	mux.HandleFunc("GET /v1/log", s.lines)
+	mux.HandleFunc("GET /v1/storage", s.storage)
+	mux.HandleFunc("GET /v1/certificate", s.certificate)
+	mux.HandleFunc("POST /v1/certificate/renew", s.renewCertificate)
+	mux.HandleFunc("POST /v1/certificate/import", s.importCertificate)
 	mux.HandleFunc("POST /v1/clear", s.action(backend.Clear))
 	mux.HandleFunc("POST /v1/reload", s.action(backend.Reload))
 	mux.HandleFunc("POST /v1/reexec", s.action(backend.Reexec))
@@ -59,13 +90,7 @@ func NewServer(backend Backend, log *slog.Logger) *Server {
 	mux.HandleFunc("POST /v1/try", s.try)
 	mux.HandleFunc("POST /v1/confirm", s.action(backend.Confirm))
 	mux.HandleFunc("POST /v1/revert", s.action(backend.Revert))
-	s.http = &http.Server{
-		Handler: s.guard(mux), ConnContext: withPeer,
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-	s.http.RegisterOnShutdown(sync.OnceFunc(func() { close(s.closing) }))
-	return s
+	return mux
 }
 
 // Listen makes the socket. A socket that nobody serves any more is replaced; the caller holds the supervisor's lock, so
@@ -149,52 +174,12 @@ func (s *Server) action(do func() error) http.HandlerFunc {
 const maxTryRequest = 32 << 20
 
 func (s *Server) try(w http.ResponseWriter, req *http.Request) {
-	var asked TryRequest
-	if err := json.NewDecoder(http.MaxBytesReader(w, req.Body, maxTryRequest)).Decode(&asked); err != nil {
-		s.fail(w, http.StatusBadRequest, fmt.Errorf("cannot read the request: %w", err))
+	asked, ok := body[TryRequest](s, w, req, maxTryRequest)
+	if !ok {
 		return
 	}
 	trial, err := s.backend.Try(req.Context(), []byte(asked.Document), asked.For)
-	switch {
-	case errors.Is(err, ErrConflict):
-		s.fail(w, http.StatusConflict, err)
-	case err != nil:
-		s.fail(w, http.StatusUnprocessableEntity, err)
-	default:
-		s.reply(w, trial)
-	}
-}
-
-// events streams the history behind Last-Event-ID and then what comes, as server-sent events.
-func (s *Server) events(w http.ResponseWriter, req *http.Request) {
-	last, _ := strconv.ParseUint(req.Header.Get("Last-Event-ID"), 10, 64) // none or nonsense: from the start
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	flush := http.NewResponseController(w)
-	for {
-		events, more := s.backend.Events().After(last)
-		for _, e := range events {
-			data, err := json.Marshal(e)
-			if err != nil {
-				s.log.Error("cannot encode an event", "err", err)
-				return
-			}
-			if _, err := fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n\n", e.ID, e.Kind, data); err != nil {
-				return // the listener has gone
-			}
-			last = e.ID
-		}
-		if flush.Flush() != nil {
-			return
-		}
-		select {
-		case <-req.Context().Done():
-			return
-		case <-s.closing:
-			return
-		case <-more:
-		}
-	}
+	s.outcome(w, trial, err)
 }
 
 func (s *Server) reply(w http.ResponseWriter, v any) {

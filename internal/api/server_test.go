@@ -75,6 +75,18 @@ func (b *backend) Try(_ context.Context, document []byte, during time.Duration) 
 	return Trial{Version: Version}, b.note(fmt.Sprintf("try %q for %s", document, during))
 }
 func (b *backend) Events() *Bus { return b.bus }
+func (b *backend) Certificate() Certificate {
+	return Certificate{Version: Version, Source: "acme", Names: []string{"box.example.org"}}
+}
+func (b *backend) RenewCertificate(context.Context) (Certificate, error) {
+	return b.Certificate(), b.note("renew")
+}
+func (b *backend) ImportCertificate(_ context.Context, key, chain []byte) (Certificate, error) {
+	return b.Certificate(), b.note(fmt.Sprintf("import %q %q", key, chain))
+}
+func (b *backend) Storage(context.Context) (Storage, error) {
+	return Storage{Version: Version, Volumes: []Volume{{Path: "/data", Size: 100, Free: 40, Files: 7}}}, b.answer
+}
 
 // supervisor is a server on a socket of its own.
 type supervisor struct {
@@ -82,6 +94,7 @@ type supervisor struct {
 	server *Server
 	sys    *system.System
 	client *Client
+	ownLog *Log
 	ended  chan error
 }
 
@@ -96,8 +109,8 @@ func serve(t *testing.T, adjust ...func(*Server)) *supervisor {
 		t.Fatal(err)
 	}
 	sys := system.New(system.Config{Root: root})
-	s := &supervisor{backend: &backend{bus: NewBus()}, sys: sys, client: NewClient(sys), ended: make(chan error, 1)}
-	s.server = NewServer(s.backend, slog.New(slog.DiscardHandler))
+	s := &supervisor{backend: &backend{bus: NewBus()}, sys: sys, client: NewClient(sys), ownLog: NewLog(), ended: make(chan error, 1)}
+	s.server = NewServer(Config{Backend: s.backend, Log: slog.New(slog.DiscardHandler), OwnLog: s.ownLog})
 	for _, a := range adjust {
 		a(s.server)
 	}

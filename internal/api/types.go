@@ -16,21 +16,109 @@ const SocketPath = "/run/appliance.sock"
 
 // Status is the answer of GET /v1/status.
 type Status struct {
-	Version    int               `json:"version"`
-	State      string            `json:"state"`
-	Since      time.Time         `json:"since"`
-	Summary    string            `json:"summary"` // one line for people
-	Step       string            `json:"step,omitempty"`
-	Steps      []Step            `json:"steps,omitempty"`    // of this start, oldest first
-	Services   []compose.Service `json:"services,omitempty"` // as last seen
-	URLs       []string          `json:"urls,omitempty"`
-	Healthy    bool              `json:"healthy"`
-	Resting    bool              `json:"resting"` // nothing is left to do: it watches, stands by, or has failed
-	Failure    *Failure          `json:"failure,omitempty"`
-	Attempts   map[string]int    `json:"attempts,omitempty"`
-	Env        *EnvInfo          `json:"env,omitempty"`
-	Trial      *Trial            `json:"trial,omitempty"`      // of an environment: under way, or the last one
-	Supervisor *Supervisor       `json:"supervisor,omitempty"` // nil: none runs, and this is from the record
+	Version  int               `json:"version"`
+	State    string            `json:"state"`
+	Since    time.Time         `json:"since"`
+	Summary  string            `json:"summary"` // one line for people
+	Step     string            `json:"step,omitempty"`
+	Steps    []Step            `json:"steps,omitempty"`    // of this start, oldest first
+	Services []compose.Service `json:"services,omitempty"` // as last seen
+	URLs     []string          `json:"urls,omitempty"`
+	Healthy  bool              `json:"healthy"`
+	Resting  bool              `json:"resting"` // nothing is left to do: it watches, stands by, or has failed
+	// TroubleSince is when what runs was seen out of health; nil: it is not.
+	TroubleSince *time.Time     `json:"trouble_since,omitempty"`
+	Failure      *Failure       `json:"failure,omitempty"`
+	Attempts     map[string]int `json:"attempts,omitempty"`
+	Env          *EnvInfo       `json:"env,omitempty"`
+	Trial        *Trial         `json:"trial,omitempty"`      // of an environment: under way, or the last one
+	Front        *Front         `json:"front,omitempty"`      // nil: nobody of ours answers visitors
+	Supervisor   *Supervisor    `json:"supervisor,omitempty"` // nil: none runs, and this is from the record
+}
+
+// Front is who answers visitors.
+type Front struct {
+	Mode      string   `json:"mode"`                // "builtin", "external", "off"
+	Listening []string `json:"listening,omitempty"` // "https://0.0.0.0:443"
+	PID       int      `json:"pid,omitempty"`       // of the worker
+	Trouble   string   `json:"trouble,omitempty"`   // why it does not answer
+}
+
+// Certificate is the answer of GET /v1/certificate: what the site shows, and how it goes on.
+type Certificate struct {
+	Version   int        `json:"version"`
+	Source    string     `json:"source"` // "supplied", "imported", "acme", "adopted", "self-signed"; "" is none yet
+	Names     []string   `json:"names,omitempty"`
+	Issuer    string     `json:"issuer,omitempty"`
+	Serial    string     `json:"serial,omitempty"`
+	SHA256    string     `json:"sha256,omitempty"`
+	NotBefore time.Time  `json:"not_before,omitzero"`
+	NotAfter  time.Time  `json:"not_after,omitzero"`
+	Authority string     `json:"authority,omitempty"` // address of the ACME directory it came from
+	RenewAt   *time.Time `json:"renew_at,omitempty"`
+	Tries     int        `json:"tries,omitempty"` // to renew it that failed
+	LastError string     `json:"last_error,omitempty"`
+	NextTry   *time.Time `json:"next_try,omitempty"`
+	Warnings  []string   `json:"warnings,omitempty"`
+}
+
+// ImportRequest is the body of POST /v1/certificate/import.
+type ImportRequest struct {
+	Key   string `json:"key"`   // PEM
+	Chain string `json:"chain"` // PEM, leaf first
+}
+
+// Storage is the answer of GET /v1/storage: the file systems that the appliance's data lies on, and what lies where.
+type Storage struct {
+	Version int      `json:"version"`
+	Volumes []Volume `json:"volumes"`
+	Places  []Place  `json:"places,omitempty"`
+	Locks   []Lock   `json:"locks,omitempty"`
+	// Aside are paths of what was in the way of the layout, and was moved.
+	Aside []string `json:"aside,omitempty"`
+}
+
+// Volume is one file system; sizes are in bytes.
+type Volume struct {
+	Path     string `json:"path"` // "/", "/data", "/volatile"
+	Size     uint64 `json:"size"`
+	Free     uint64 `json:"free"` // for everybody but root
+	Files    uint64 `json:"files_free"`
+	Level    string `json:"level,omitempty"`    // "ample", "warn", "hold", "protect": how little is free
+	Label    string `json:"label,omitempty"`    // that it is found by
+	Required bool   `json:"required,omitempty"` // a file system of its own with the label
+	Mounted  bool   `json:"mounted,omitempty"`  // one is mounted there
+	Source   string `json:"source,omitempty"`   // "/dev/vdb1"
+	Type     string `json:"type,omitempty"`     // "ext4"
+	ReadOnly bool   `json:"read_only,omitempty"`
+	Problem  string `json:"problem,omitempty"` // why it cannot be used, or what is doubtful
+	ToDo     string `json:"what_to_do,omitempty"`
+}
+
+// Lock is an encrypted volume of the environment.
+type Lock struct {
+	Name   string `json:"name"`   // /dev/mapper/Name when it is open
+	Device string `json:"device"` // as the environment names it
+	State  string `json:"state"`  // "open", "locked", "missing"
+}
+
+// Place is a directory of the layout.
+type Place struct {
+	Path   string `json:"path"`
+	Link   string `json:"link,omitempty"`   // that leads to it
+	Volume string `json:"volume,omitempty"` // "data" must last, "volatile" can be made again
+	Mode   string `json:"mode,omitempty"`   // "0750"
+	Owner  string `json:"owner,omitempty"`  // "1000:1000"
+	For    string `json:"for"`
+	State  string `json:"state"` // "ready", "missing", "unused", or what is wrong
+}
+
+// LogLine is one line of GET /v1/log, which streams the supervisor's own log as server-sent events.
+type LogLine struct {
+	ID    uint64    `json:"id"`
+	Time  time.Time `json:"time"`
+	Level string    `json:"level"`
+	Text  string    `json:"text"`
 }
 
 // Step is one step of a phase, done or under way.
@@ -103,7 +191,7 @@ type Event struct {
 	Version int       `json:"version"`
 	ID      uint64    `json:"id"`
 	Time    time.Time `json:"time"`
-	Kind    string    `json:"kind"` // "state", "step", "service", "progress", "warning"
+	Kind    string    `json:"kind"` // "state", "step", "service", "progress", "warning", "certificate"
 	Text    string    `json:"text"`
 
 	State   string `json:"state,omitempty"`

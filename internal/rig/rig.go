@@ -40,6 +40,8 @@ type Spec struct {
 	Disks []string
 	// Arguments are for the kernel of a virtual machine; a machine has none of its own.
 	Arguments string
+	// TPM gives a virtual machine a TPM 2.0, which takes the program swtpm. Its state outlives power cuts.
+	TPM bool
 }
 
 // Trixie is Debian 13.

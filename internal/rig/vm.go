@@ -42,7 +42,7 @@ func BootVM(t testing.TB, s Spec) *VM {
 		t.Fatalf("cannot build the disk of %s: %v", s.Suite, err)
 	}
 	v := &VM{t: t, qemu: newQEMU(t, base, disk)}
-	v.qemu.arguments = s.Arguments
+	v.qemu.arguments, v.qemu.tpm = s.Arguments, s.TPM
 	t.Cleanup(func() {
 		if t.Failed() {
 			v.dump()
@@ -90,6 +90,11 @@ func (v *VM) Attach(image string) (device string) {
 	return "/dev/" + device
 }
 
+// DiskFile is the file of the host behind a device that Attach returned, every sector of it.
+func (v *VM) DiskFile(device string) string {
+	return filepath.Join(v.qemu.dir, strings.TrimPrefix(device, "/dev/")+".raw")
+}
+
 // PowerOn starts a virtual machine that is off and returns as soon as commands can be run in it, while units still start.
 func (v *VM) PowerOn() {
 	v.t.Helper()
@@ -130,6 +135,7 @@ type qemu struct {
 
 	drives    []string // further disks, by their files
 	arguments string   // of the kernel, beside ours
+	tpm       bool     // its state is kept beside the disk
 }
 
 // newQEMU makes a disk that begins as base and keeps the differences.
@@ -164,6 +170,9 @@ func (q *qemu) start() error {
 	if err := l.Close(); err != nil { // the emulator cannot tell which port it took, so it is told one
 		return err
 	}
+	if err := q.startTPM(); err != nil {
+		return err
+	}
 	log, err := os.OpenFile(filepath.Join(q.dir, "qemu.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -195,7 +204,24 @@ func (q *qemu) args() []string {
 	for _, drive := range q.drives {
 		args = append(args, "-drive", "if=virtio,format=raw,cache=none,file="+drive)
 	}
+	if q.tpm {
+		args = append(args, "-chardev", "socket,id=tpm,path="+q.tpmSocket(), "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0")
+	}
 	return args
+}
+
+func (q *qemu) tpmSocket() string { return filepath.Join(q.dir, "tpm.sock") }
+
+// startTPM starts a TPM 2.0 for one run of the emulator: it ends when that lets go of it.
+func (q *qemu) startTPM() error {
+	if !q.tpm {
+		return nil
+	}
+	state := filepath.Join(q.dir, "tpm")
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return err
+	}
+	return hostCommand(context.Background(), "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state, "--ctrl", "type=unixio,path="+q.tpmSocket(), "--terminate", "--daemon")
 }
 
 func (q *qemu) kill() {

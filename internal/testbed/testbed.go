@@ -58,7 +58,7 @@ const Compose = `x-appliance:
   start_timeout: 60s
   unhealthy_timeout: 10s
   stop_timeout: 5s
-x-health: &health {interval: 200ms, timeout: 5s, retries: 5, start_period: 10s}
+x-health: &health {interval: 500ms, timeout: 5s, retries: 5, start_period: 10s}
 services:
   web:
     image: ` + imageName + `
@@ -332,6 +332,12 @@ func moduleRoot(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// FreeAddress returns an address on loopback with a port like New's.
+func FreeAddress(tb testing.TB) string {
+	tb.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", freePort(tb))
 }
 
 var nextPort atomic.Int32
