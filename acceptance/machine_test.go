@@ -153,6 +153,7 @@ func TestMachine(t *testing.T) {
 		{"sockets of systemd, from the first second of a boot", bySocketUnit},
 		{"back by itself after a reboot", rebooted},
 		{"a broken image fails with the reason and leaves the old stack serving", broken},
+		{"a boot with a broken environment fails with the reason and brings the old stack back", brokenEnv},
 		{"standby is no error", stoodBy},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.run(&box{b.For(t), t, b.image}) }) {
@@ -285,6 +286,25 @@ func broken(b *box) {
 	b.t.Log(strings.TrimSpace(b.Run("appliance", "clear")))
 	b.awaitHealthy()
 	b.serving(before)
+}
+
+func brokenEnv(b *box) {
+	before, had := b.ids(), b.records()
+	b.WriteFile("/app/env.yml", []byte("#cloud-config\nappliance:\n  domain: [box\n"), 0o600)
+	b.Reboot() // which wipes the environment that was in force
+	b.awaitLine(2*time.Minute, "failed in prepare-env")
+	b.t.Logf("the flag:\n%s", b.ReadFile("/run/appliance-failed"))
+	b.serving(before)
+	if code, body := b.visit("/"); code != 200 {
+		b.t.Errorf("a visitor gets %d: %s", code, body)
+	}
+	b.env("")
+	b.t.Log(strings.TrimSpace(b.Run("appliance", "clear")))
+	b.awaitHealthy()
+	b.serving(before)
+	if has := b.records(); has < had {
+		b.t.Errorf("%d records, there were %d", has, had)
+	}
 }
 
 // serving expects the very containers of before to answer.

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,15 +13,6 @@ import (
 
 	"appliance/internal/rig"
 )
-
-// counting stands for a database: it writes one number after the other, and goes on where it was stopped.
-const counting = `[Unit]
-Description=A database
-[Service]
-ExecStart=/bin/sh -c 'n=$$(tail -n 1 /var/lib/postgresql/log || echo 0); while :; do n=$$((n+1)); echo $$n >>/var/lib/postgresql/log; sleep 0.02; done'
-[Install]
-WantedBy=multi-user.target
-`
 
 // reporting is stopped with the database, and by nobody else started again.
 const reporting = `[Unit]
@@ -55,14 +45,14 @@ func TestRelocation(t *testing.T) {
 	b.WriteFile("/app/env.yml", []byte("#cloud-config\nappliance:\n  domain: box.example.org\n  storage: {ignore: {volatile: true}}\n  ssl: {letsencrypt: {enabled: false}}\n"), 0o600)
 	device := b.Attach(dataImage(t))
 	b.WriteFile("/etc/systemd/system/data-volume.service", []byte(strings.ReplaceAll(dataVolume, "DEVICE", device)), 0o644)
-	b.WriteFile("/etc/systemd/system/postgresql.service", []byte(counting), 0o644)
 	b.WriteFile("/etc/systemd/system/reporting.service", []byte(reporting), 0o644)
-	b.Run("mkdir", "-p", "/data", "/var/lib/postgresql/base")
-	b.Run("sh", "-c", "cd /var/lib/postgresql/base; seq 4000 | split -l 1 -a 4 - relation; chown -R 26:26 .; chmod 700 .; chmod 600 *; ln relationaaaa linked; touch -d @1234567890.123456789 * .")
-	before := b.base()
+	b.Run("mkdir", "-p", "/data")
+	d := database{t, b}
+	d.create("/var/lib/postgresql")
+	before := d.base()
 	b.Run("systemctl", "daemon-reload")
 	b.Run("systemctl", "enable", "--now", "data-volume", "postgresql", "reporting")
-	b.Eventually(10*time.Second, "the database to write", func() bool { return b.counted() > 20 })
+	b.Eventually(10*time.Second, "the database to write", func() bool { return d.counted() > 20 })
 
 	b.Run("systemctl", "start", "--no-block", "appliance")
 	b.Eventually(time.Minute, "the move to be under way", func() bool {
@@ -79,11 +69,11 @@ func TestRelocation(t *testing.T) {
 	if leads := strings.TrimSpace(b.Run("readlink", "/var/lib/postgresql")); leads != "/data/postgresql" {
 		t.Errorf("at the old place is a link to %q", leads)
 	}
-	if diff := cmp.Diff(strings.Split(before, "\n"), strings.Split(b.base(), "\n")); diff != "" {
+	if diff := cmp.Diff(strings.Split(before, "\n"), strings.Split(d.base(), "\n")); diff != "" {
 		t.Errorf("what was moved (-before +after):\n%s", diff)
 	}
-	had := b.counted()
-	b.Eventually(10*time.Second, "the database to go on", func() bool { return b.counted() > had })
+	had := d.counted()
+	b.Eventually(10*time.Second, "the database to go on", func() bool { return d.counted() > had })
 	if on := strings.Fields(b.Run("df", "--output=source", "/var/lib/postgresql/log"))[1]; on != device {
 		t.Errorf("it writes to %s, not to %s", on, device)
 	}
@@ -119,26 +109,4 @@ func dataImage(t *testing.T) string {
 		t.Fatalf("cannot make a file system: %v: %s", err, out)
 	}
 	return image
-}
-
-// base tells of what does not change.
-func (b *box) base() string {
-	b.t.Helper()
-	const all = "cd /var/lib/postgresql/base && stat -c '%A %u:%g %y' . && find . -type f -printf '%p %M %U:%G %n %s %T@\\n' | sort && sha256sum *"
-	return b.Run("sh", "-c", all)
-}
-
-// counted expects the numbers to be one after the other, and answers the last.
-func (b *box) counted() int {
-	b.t.Helper()
-	out, _, _ := b.Try(b.t.Context(), "cat", "/var/lib/postgresql/log")
-	last := 0
-	for line := range strings.Lines(out) {
-		n, err := strconv.Atoi(strings.TrimSpace(line))
-		if err != nil || n != last+1 {
-			b.t.Fatalf("after %d comes %q", last, line)
-		}
-		last = n
-	}
-	return last
 }

@@ -3,14 +3,12 @@ package acceptance
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +129,7 @@ func TestStorageVM(t *testing.T) {
 		run  func(*storageBox)
 	}{
 		{"an empty disk becomes encrypted volumes, and power cuts at random moments of that cost nothing", cutInSetup},
+		{"a database is moved to them, and power cuts at random moments of that cost nothing", cutInMove},
 		{"what is on the disk cannot be read there", nothingInClear},
 		{"with the wrong key it fails, and fills no other directory", wrongKey},
 		{"two disks become an array, which is put together again", arrayOfTwo},
@@ -145,11 +144,7 @@ func TestStorageVM(t *testing.T) {
 // cutInSetup cuts the power at random moments of setting volumes up. Once they stand, data is written; after the next boot it
 // has to be there, and an empty disk takes the place of the one with it.
 func cutInSetup(b *storageBox) {
-	n, err := strconv.Atoi(cmp.Or(os.Getenv("APPLIANCE_VM_CUTS"), "10"))
-	if err != nil {
-		b.t.Fatalf("cannot read APPLIANCE_VM_CUTS: %v", err)
-	}
-	seed := rand.Uint64()
+	n, seed := powerCuts(b.t, 10), rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	b.PowerOn()
 	begun := time.Now()

@@ -141,12 +141,17 @@ func TestVM(t *testing.T) {
 	}
 }
 
-func cutInStarts(b *vmBox) {
-	n, err := strconv.Atoi(cmp.Or(os.Getenv("APPLIANCE_VM_CUTS"), "5"))
+// powerCuts is how often the power is cut at random moments of one thing.
+func powerCuts(t testing.TB, usual int) int {
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("APPLIANCE_VM_CUTS"), strconv.Itoa(usual)))
 	if err != nil {
-		b.t.Fatalf("cannot read APPLIANCE_VM_CUTS: %v", err)
+		t.Fatalf("cannot read APPLIANCE_VM_CUTS: %v", err)
 	}
-	seed := rand.Uint64()
+	return n
+}
+
+func cutInStarts(b *vmBox) {
+	n, seed := powerCuts(b.t, 5), rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	had := b.records()
 	b.PowerCut() // while it runs

@@ -189,7 +189,8 @@ func (q *qemu) start() error {
 }
 
 // args: cx16 is off because QEMU stops all processors for each such instruction where the host's has none. cache=none
-// passes the guest's flushes on and lets everything before them be lost, as a disk with a cache of its own does.
+// passes the guest's flushes on and lets everything before them be lost, as a disk with a cache of its own does. A kernel that
+// panics, as they do now and then in emulation, boots again instead of letting a test wait for its limit.
 func (q *qemu) args() []string {
 	args := []string{
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", "2", "-m", "2048",
@@ -199,7 +200,7 @@ func (q *qemu) args() []string {
 		"-netdev", "user,id=net,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:" + strconv.Itoa(q.port) + "-10.0.2.15:5000",
 		"-device", "virtio-net-pci,netdev=net",
 		"-kernel", q.base.kernel(), "-initrd", q.base.initrd(),
-		"-append", "root=/dev/vda rw console=ttyS0 mitigations=off systemd.show_status=0 " + q.arguments,
+		"-append", "root=/dev/vda rw console=ttyS0 panic=1 mitigations=off systemd.show_status=0 " + q.arguments,
 	}
 	for _, drive := range q.drives {
 		args = append(args, "-drive", "if=virtio,format=raw,cache=none,file="+drive)
