@@ -2,6 +2,7 @@ package env
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -171,7 +172,9 @@ func (e *textEdit) apply() []byte {
 	if len(e.lines) > 0 && bytes.HasSuffix(e.lines[0], []byte("\r\n")) {
 		end = "\r\n"
 	}
-	slices.SortStableFunc(e.changes, func(a, b change) int { return a.from - b.from })
+	slices.SortStableFunc(e.changes, func(a, b change) int { // what is put in between comes before the lines that go
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
+	})
 	var out []byte
 	at := 0
 	for _, c := range e.changes {

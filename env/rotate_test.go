@@ -79,6 +79,19 @@ other: 1
       NEW E2
 other: 1
 `},
+		{"the one that signs before the other", "ecs:\n  vault_sign: |\n    OLD S\n  vault_encrypt: |\n    OLD E\n", `ecs:
+  vault_sign: |
+    NEW S
+  vault_retired:
+    - | # until 2026-11-28
+      OLD E
+    - | # until 2026-11-28
+      OLD S
+  vault_encrypt: |
+    NEW E1
+
+    NEW E2
+`},
 		{"an empty list, and no line end", "ecs:\n  vault_retired: []\n  vault_encrypt: OLD E\n  vault_sign: OLD S", `ecs:
   vault_retired:
     - | # until 2026-11-28
