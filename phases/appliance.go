@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -253,13 +254,14 @@ type generation struct {
 	Env     string            `json:"env_sha256"`
 	Version string            `json:"supervisor"`
 	Images  map[string]string `json:"images"` // service to image ID
+	Routes  []compose.Route   `json:"routes"` // that visitors took to it
 	Since   time.Time         `json:"since"`
 }
 
 // proven makes this generation the last good one and forgives the attempts it took.
 func (a *Appliance) proven() error {
 	now := generation{Project: a.walk.project.Name(), Env: digest(a.walk.active.Data), Version: a.cfg.Version,
-		Images: map[string]string{}, Since: a.cfg.System.Now()}
+		Images: map[string]string{}, Routes: a.walk.project.Routes, Since: a.cfg.System.Now()}
 	a.mu.Lock()
 	a.healthy, a.urls = true, a.walk.project.URLs()
 	for _, s := range a.services {
@@ -311,7 +313,7 @@ func (a *Appliance) lastGood() (g generation) {
 
 // same says whether both are of the same things, whenever that was.
 func (g generation) same(other generation) bool {
-	return g.Project == other.Project && g.Env == other.Env && g.Version == other.Version && maps.Equal(g.Images, other.Images)
+	return g.Project == other.Project && g.Env == other.Env && g.Version == other.Version && maps.Equal(g.Images, other.Images) && slices.Equal(g.Routes, other.Routes)
 }
 
 func (a *Appliance) keptImages() map[string]bool { return keptBy(a.lastGood()) }

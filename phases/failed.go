@@ -119,6 +119,9 @@ func (a *Appliance) restore(ctx context.Context) <-chan struct{} {
 		if err == nil { // told apart from the status line, which stays the failure
 			err = a.cfg.Engine.Start(ctx, good.Project, func(p compose.Progress) { a.tell(p) })
 		}
+		if err == nil && len(good.Routes) > 0 {
+			err = a.leadTo(ctx, good)
+		}
 		if err == nil {
 			err = a.visitors.proved() // it had, and a process in our place goes on with it
 		}
@@ -127,6 +130,15 @@ func (a *Appliance) restore(ctx context.Context) <-chan struct{} {
 		}
 	}()
 	return over
+}
+
+// leadTo has visitors led to what ran last: the project at hand may be another, or none that could be read.
+func (a *Appliance) leadTo(ctx context.Context, good generation) error {
+	project, err := a.cfg.Engine.Recall(ctx, good.Project, good.Routes)
+	if err == nil {
+		a.visitors.arrived(project)
+	}
+	return err
 }
 
 // raiseFlag writes the flag, unless it was raised for this very failure in this boot already: if it is not there then,

@@ -463,3 +463,28 @@ func TestOtherAddresses(t *testing.T) {
 		}
 	}
 }
+
+// A boot wipes what is known of the application but for the record. Where the environment is no good then, visitors are led to what
+// ran last, and to the next one only when it has proved itself.
+func TestVisitorsOfABootWithABrokenEnvironment(t *testing.T) {
+	t.Parallel()
+	v := newVisited(t)
+	supervisor := v.Start()
+	v.AwaitHealthy(time.Minute)
+	client := v.trust()
+	v.awaitOpen(client)
+	supervisor.Kill()
+	if err := os.RemoveAll(filepath.Join(v.Root, "run")); err != nil {
+		t.Fatal(err)
+	}
+	v.Write("/app/env.d/20-broken.yml", "appliance: [\n")
+	v.Start()
+	if status := v.AwaitFailed(time.Minute); status.Failure == nil || status.Failure.Phase != "prepare-env" {
+		t.Fatalf("it is %s: %+v", status.State, status.Failure)
+	}
+	v.awaitOpen(client)
+	v.Write("/app/env.d/20-broken.yml", "{}\n")
+	done(t, v.Host, "clear")
+	v.AwaitHealthy(time.Minute)
+	v.awaitOpen(client)
+}

@@ -62,6 +62,9 @@ func (r *Reload) UnmarshalJSON(data []byte) error {
 // Duration is a time span written as in Go and in compose files: "90s", "5m".
 type Duration time.Duration
 
+// MarshalJSON writes a duration as UnmarshalJSON reads it.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).String()) }
+
 // UnmarshalJSON reads a positive duration in quotes.
 func (d *Duration) UnmarshalJSON(data []byte) error {
 	var text string

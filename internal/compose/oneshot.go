@@ -91,6 +91,17 @@ func (p *Project) unready(services []Service) *types.Project {
 	return p.project.WithServicesDisabled(leave...)
 }
 
+// Recall is the project of containers that are there, with the routes that it had: who reads neither its file nor the environment
+// leads visitors to it with that.
+func (e *Engine) Recall(ctx context.Context, name string, routes []Route) (*Project, error) {
+	project, err := e.remembered(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot tell what project %s was: %w", name, err)
+	}
+	project.Routes = routes
+	return project, nil
+}
+
 // remembered is the project as far as its containers tell of it: enough to start them again in order.
 func (e *Engine) remembered(ctx context.Context, name string) (*Project, error) {
 	found, err := e.inspectAll(ctx, name)
