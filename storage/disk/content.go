@@ -27,6 +27,10 @@ type content struct {
 
 func (c content) blank() bool { return c == content{} }
 
+// signed says that somebody has put a signature there. The mark of a GPT in the first sector alone is none: it may have been the
+// first that a power cut let through.
+func (c content) signed() bool { return c.kind != "" || c.table != "" && c.table != "PMBR" }
+
 func (c content) String() string {
 	var parts []string
 	named := map[string]string{"crypto_LUKS": "an encrypted device (LUKS)", "LVM2_member": "a physical volume of LVM",

@@ -54,7 +54,8 @@ func (c *crypt) see(ctx context.Context, r *run, d *Device) (Step, error) {
 		return Step{}, err
 	}
 	e := r.journal.of(c.name())
-	begun := e.unfinished(d) || c.own(e, has)
+	own := c.own(e, has)
+	begun := own || e.unfinished(d) && has.kind != "crypto_LUKS"
 	for _, child := range d.children {
 		on := r.devices[child]
 		switch {
@@ -75,7 +76,7 @@ func (c *crypt) see(ctx context.Context, r *run, d *Device) (Step, error) {
 	if has.kind == "crypto_LUKS" && !begun {
 		return Step{State: ToDo, Why: "it is locked", Commands: c.openCommands(d)}, nil
 	}
-	v, err := r.mayReplace(ctx, c.name(), d, begun)
+	v, err := r.mayReplace(ctx, c.name(), d, own)
 	return v.judged(append([]string{strings.Join(c.format(d, "…"), " ")}, c.openCommands(d)...)...), err
 }
 
@@ -178,8 +179,8 @@ func (c *crypt) make(ctx context.Context, r *run, d *Device) (uuid string, err e
 	if err != nil || !v.may {
 		return "", cmp.Or(err, v.refusal())
 	}
-	uuid = newUUID()
-	if err := r.journal.begin(entry{Step: c.name(), Devices: []identity{identityOf(d)}, UUIDs: map[string]string{"luks": uuid}, Serial: v.serial}); err != nil {
+	uuids := r.journal.chosen(c.name(), v, map[string]string{"luks": newUUID()})
+	if err := r.journal.begin(entry{Step: c.name(), Devices: []identity{identityOf(d)}, UUIDs: uuids, Serial: v.serial}); err != nil {
 		return "", err
 	}
 	if v.wipe {
@@ -188,8 +189,8 @@ func (c *crypt) make(ctx context.Context, r *run, d *Device) (uuid string, err e
 		}
 	}
 	option, input := c.keySource(r)
-	_, err = r.sys.CommandInput(ctx, input, append(c.format(d, uuid), option)...)
-	return uuid, err
+	_, err = r.sys.CommandInput(ctx, input, append(c.format(d, uuids["luks"]), option)...)
+	return uuids["luks"], err
 }
 
 // addKeys lets key file and TPM open the device too, where they are asked for and do not yet.

@@ -113,8 +113,8 @@ func (f *format) take(ctx context.Context, r *run, d *Device) error {
 	if err != nil || !v.may {
 		return cmp.Or(err, v.refusal())
 	}
-	uuid := newUUID()
-	if err := r.journal.begin(entry{Step: f.name(), Devices: []identity{identityOf(d)}, UUIDs: map[string]string{"fs": uuid}, Serial: v.serial}); err != nil {
+	uuids := r.journal.chosen(f.name(), v, map[string]string{"fs": newUUID()})
+	if err := r.journal.begin(entry{Step: f.name(), Devices: []identity{identityOf(d)}, UUIDs: uuids, Serial: v.serial}); err != nil {
 		return err
 	}
 	if v.wipe {
@@ -122,6 +122,6 @@ func (f *format) take(ctx context.Context, r *run, d *Device) error {
 			return err
 		}
 	}
-	_, err = r.sys.Command(ctx, f.command(d, uuid)...)
+	_, err = r.sys.Command(ctx, f.command(d, uuids["fs"])...)
 	return err
 }

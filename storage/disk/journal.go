@@ -126,6 +126,19 @@ func (j *journal) of(step string) *entry {
 	return nil
 }
 
+// chosen are the identifiers for a step: those of the try before, as far as it had them, where that is gone on with, since what it
+// has left is known by them after any number of cuts.
+func (j *journal) chosen(step string, v verdict, fresh map[string]string) map[string]string {
+	if e := j.of(step); v.resume && e != nil {
+		for name := range fresh {
+			if old := e.UUIDs[name]; len(old) == len(fresh[name]) {
+				fresh[name] = old
+			}
+		}
+	}
+	return fresh
+}
+
 // unfinished is the first entry that has no end, or nil.
 func (j *journal) unfinished() *entry {
 	for _, e := range j.Entries {

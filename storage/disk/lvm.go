@@ -98,17 +98,27 @@ func (p *pv) see(ctx context.Context, r *run, d *Device) (Step, error) {
 			return Step{State: Refused, Why: "it belongs to the group " + have.Group, anew: true}, nil
 		}
 	}
-	v, err := r.mayReplace(ctx, p.name(), d, false)
+	v, err := p.verdict(ctx, r, d)
 	return v.judged(strings.Join(p.command(d, "…"), " ")), err
 }
 
+// verdict judges the device: a label with the identifier that was chosen for it, and with nothing behind it, is half of ours.
+func (p *pv) verdict(ctx context.Context, r *run, d *Device) (verdict, error) {
+	has, err := contentOf(ctx, r.sys, d)
+	if err != nil {
+		return verdict{}, err
+	}
+	e := r.journal.of(p.name())
+	return r.mayReplace(ctx, p.name(), d, e != nil && e.Done == nil && has.kind == "LVM2_member" && has.uuid == e.UUIDs["pv"])
+}
+
 func (p *pv) take(ctx context.Context, r *run, d *Device) error {
-	v, err := r.mayReplace(ctx, p.name(), d, false)
+	v, err := p.verdict(ctx, r, d)
 	if err != nil || !v.may {
 		return cmp.Or(err, v.refusal())
 	}
-	uuid := lvmUUID(newUUID())
-	if err := r.journal.begin(entry{Step: p.name(), Devices: []identity{identityOf(d)}, UUIDs: map[string]string{"pv": uuid}, Serial: v.serial}); err != nil {
+	uuids := r.journal.chosen(p.name(), v, map[string]string{"pv": lvmUUID(newUUID())})
+	if err := r.journal.begin(entry{Step: p.name(), Devices: []identity{identityOf(d)}, UUIDs: uuids, Serial: v.serial}); err != nil {
 		return err
 	}
 	if v.wipe || v.resume {
@@ -116,7 +126,7 @@ func (p *pv) take(ctx context.Context, r *run, d *Device) error {
 			return err
 		}
 	}
-	_, err = r.sys.Command(ctx, p.command(d, uuid)...)
+	_, err = r.sys.Command(ctx, p.command(d, uuids["pv"])...)
 	return err
 }
 

@@ -197,7 +197,7 @@ func (t *table) take(ctx context.Context, r *run, d *Device) error {
 	if err != nil || !v.may {
 		return cmp.Or(err, v.refusal())
 	}
-	e := entry{Step: t.name(), Devices: []identity{identityOf(d)}, UUIDs: t.choose(), Serial: v.serial}
+	e := entry{Step: t.name(), Devices: []identity{identityOf(d)}, UUIDs: r.journal.chosen(t.name(), v, t.choose()), Serial: v.serial}
 	if err := r.journal.begin(e); err != nil {
 		return err
 	}

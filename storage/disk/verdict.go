@@ -27,13 +27,13 @@ func (r *run) mayReplace(ctx context.Context, step string, d *Device, ours bool)
 	if d.readOnly {
 		return verdict{why: "it is read-only"}, nil
 	}
-	e := r.journal.of(step)
-	if e != nil && e.Done == nil && (ours || e.unfinished(d)) {
-		return verdict{may: true, resume: true, wipe: e.Serial != "", serial: e.Serial, why: "it was begun and is not finished"}, nil
-	}
 	c, err := contentOf(ctx, r.sys, d)
 	if err != nil {
 		return verdict{}, err
+	}
+	e := r.journal.of(step)
+	if e != nil && e.Done == nil && (ours || e.unfinished(d) && !c.signed()) { // a signature that is not ours is of somebody who came after the cut
+		return verdict{may: true, resume: true, wipe: e.Serial != "", serial: e.Serial, why: "it was begun and is not finished"}, nil
 	}
 	if c.blank() && len(d.children) == 0 {
 		return verdict{may: true, why: "it is empty"}, nil

@@ -1,0 +1,76 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// Between a cut and the next start somebody may have helped himself. What bears a signature that is not ours is his, although
+// the journal knows the device well and has begun to make something of it.
+func TestWhatSomebodyMadeAfterACutStays(t *testing.T) {
+	quickLUKS(t)
+	withSerial(t, "S1")
+	device, file := loop(t, disks)
+	cuts := []struct{ use, at string }{{"ext4", "mkfs.ext4"}, {"xfs", "mkfs.xfs"}, {"swap", "mkswap"}, {"partitions", "sfdisk"}, {"LVM", "pvcreate"},
+		{"MBR", "sfdisk"}, {"encryption", "cryptsetup luksFormat"}}
+	for i, his := range signatures { // each use meets some of them: all pairs are the same few lines, and take minutes
+		if his.holds == "" || strings.Contains(his.holds, "unknown") {
+			continue // what has no signature may be half of ours
+		}
+		cut := cuts[i%len(cuts)]
+		t.Run(cut.use+", "+his.name, func(t *testing.T) {
+			clean(t, device, file, disks)
+			b := newBox(t)
+			layout := on(device, "ignore: {data: true, volatile: true}\n"+uses[cut.use])
+			b.until(layout, "exec "+cut.at)
+			his.write(t, device)
+			tool(t, "sync", device)
+			before := sum(t, file)
+			if err := b.apply(layout); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "it holds "+his.holds) {
+				t.Errorf("it says %v", err)
+			}
+			tool(t, "sync", device)
+			if !bytes.Equal(before, sum(t, file)) {
+				t.Error("the disk is not as it was")
+			}
+		})
+	}
+}
+
+// An encrypted device that somebody made after a cut is opened where our key fits, and stays as it is.
+func TestEncryptionThatSomebodyMadeAfterACutStays(t *testing.T) {
+	quickLUKS(t)
+	withSerial(t, "S1")
+	device, file := loop(t, 64<<20)
+	layout := "ignore: {data: true, volatile: true}\nsetup: {crypt: {" + device + ": {password: ours}}}"
+	b := newBox(t)
+	b.until(layout, "exec cryptsetup luksFormat")
+	key := filepath.Join(t.TempDir(), "key")
+	must(t, os.WriteFile(key, []byte("theirs"), 0o600))
+	tool(t, "cryptsetup", "luksFormat", "--batch-mode", "--key-file", key, device)
+	tool(t, "sync", device)
+	before := sum(t, file)
+	if err := b.apply(layout); err == nil || b.ran("cryptsetup luksFormat") > 0 {
+		t.Errorf("it says %v, with the effects %q", err, b.effects)
+	}
+	if !bytes.Equal(before, sum(t, file)) {
+		t.Error("the disk is not as it was")
+	}
+}
+
+// Cut twice, the second time before anything of the second try is written, what the first try left is still known to be ours.
+func TestCutTwice(t *testing.T) {
+	t.Parallel()
+	device, _ := loop(t, disks)
+	layout := on(device, "ignore: {data: true, volatile: true}\nsetup: {format: {DISK: {fstype: xfs, options: -L t"+filepath.Base(device)+"}}}")
+	b := newBox(t)
+	b.until(layout, "exec mkfs.xfs")
+	tool(t, "mkfs.xfs", "-q", "-m", "uuid="+b.chosen("xfs on "+device, "fs"), device)
+	writeAt(t, device, 126, []byte{1}) // it is in progress
+	b.until(layout, "exec mkfs.xfs")
+	must(t, b.apply(layout))
+}
