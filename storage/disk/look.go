@@ -95,6 +95,9 @@ func look(ctx context.Context, sys *system.System, wanted env.Volumes) (*host, e
 	for _, l := range list.Blockdevices {
 		h.add(l, nil)
 	}
+	for _, d := range h.devices {
+		h.inherit(d)
+	}
 	h.addLinks()
 	for _, path := range h.order {
 		if d := h.devices[path]; d.kind != "rom" && d.Size > 0 {
@@ -110,8 +113,9 @@ func (h *host) add(l listed, parent *Device) {
 	if l.Size == 0 && l.Type == "loop" {
 		return // there is no file behind it
 	}
-	d := h.devices[l.Path]
+	d, before := h.devices[l.Path], true
 	if d == nil {
+		before = false
 		d = &Device{Path: l.Path, Model: strings.TrimSpace(l.Model), Serial: strings.TrimSpace(l.Serial), Size: uint64(l.Size), kname: l.Kname, kind: l.Type,
 			wwn: l.Wwn, start: uint64(l.Start), sector: max(512, uint64(l.Sector)), readOnly: bool(l.ReadOnly)}
 		if l.Mountpoint != "" {
@@ -129,15 +133,28 @@ func (h *host) add(l listed, parent *Device) {
 		if d.kind == "part" {
 			d.number = partNumber(parent.kname, d.kname)
 		}
-		if d.Serial == "" && len(d.parents) == 1 {
-			d.Serial = parent.Serial
-		}
-		if d.Model == "" {
-			d.Model = parent.Model
-		}
+	}
+	if before { // it lies on several, and is told of below each of them
+		return
 	}
 	for _, child := range l.Children {
 		h.add(child, d)
+	}
+}
+
+// inherit gives a device the model and the serial number of the one disk that it lies on: naming the number of a disk gives up
+// nothing that is on others too.
+func (h *host) inherit(d *Device) {
+	for i, path := range d.parents {
+		parent := h.devices[path]
+		h.inherit(parent)
+		switch {
+		case i == 0 && d.Serial == "" && d.Model == "":
+			d.Serial, d.Model = parent.Serial, parent.Model
+		case parent.Serial != d.Serial:
+			d.Serial, d.Model = "", ""
+			return
+		}
 	}
 }
 
@@ -174,6 +191,9 @@ var partSuffix = regexp.MustCompile(`^(?:-part|p)?([0-9]+)$`)
 // find answers the device of a name, or nil. Names of partitions, arrays and volumes that the layout makes are known without
 // the links that udev makes later.
 func (h *host) find(name string) *Device {
+	if d, known := h.array(name); known {
+		return d
+	}
 	if d := h.devices[name]; d != nil {
 		return d
 	}
@@ -203,7 +223,7 @@ func (h *host) find(name string) *Device {
 			return h.devices[lvNames(lv)[1]]
 		}
 	}
-	return h.array(name)
+	return nil
 }
 
 // one is the only device that is so; nil is none or several.
@@ -219,21 +239,27 @@ func (h *host) one(is func(*Device) bool) (found *Device) {
 	return found
 }
 
-// array finds an array by what it is made of: the kernel may know it by another name than the environment.
-func (h *host) array(name string) *Device {
+// array finds an array of the layout by what it is made of: the kernel may know it by another name than the environment, and
+// another array by that name. known is false where none of its members is there: then a name is all there is.
+func (h *host) array(name string) (found *Device, known bool) {
 	for _, raid := range h.layout.Arrays {
 		if raid.Device != name {
 			continue
 		}
-		if member := h.find(raid.Devices[0]); member != nil {
+		for _, device := range raid.Devices {
+			member := h.find(device)
+			if member == nil {
+				continue
+			}
+			known = true
 			for _, child := range member.children {
 				if d := h.devices[child]; strings.HasPrefix(d.kind, "raid") || d.kind == "linear" {
-					return d
+					return d, true
 				}
 			}
 		}
 	}
-	return nil
+	return nil, known
 }
 
 // part is the partition of that number.

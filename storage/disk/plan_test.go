@@ -37,6 +37,11 @@ func captured(t *testing.T, name string) {
 	t.Helper()
 	dir, err := filepath.Abs(filepath.Join("testdata", "host", name))
 	must(t, err)
+	capturedIn(t, dir)
+}
+
+func capturedIn(t *testing.T, dir string) {
+	t.Helper()
 	bin := t.TempDir()
 	for _, program := range []string{"lsblk", "pvs", "vgs", "lvs", "findmnt", "blkid", "dumpe2fs", "xfs_info", "sfdisk", "cryptsetup"} {
 		script := `#!/bin/sh
