@@ -74,3 +74,34 @@ func TestCutTwice(t *testing.T) {
 	b.until(layout, "exec mkfs.xfs")
 	must(t, b.apply(layout))
 }
+
+// What came into use since the last look is not emptied: the kernel says so to who asks for the device alone.
+func TestWhatCameIntoUseSinceTheLastLookStays(t *testing.T) {
+	t.Parallel()
+	device, file := loop(t, 64<<20)
+	tool(t, "sh", "-c", "printf ',30M\n,30M\n' | sfdisk --quiet --label gpt "+device)
+	tool(t, "partx", "--update", device)
+	for _, part := range []string{"p1", "p2"} {
+		tool(t, "mkfs.ext4", "-q", device+part)
+	}
+	b := newBox(t)
+	r, err := b.volumes("ignore: {data: true, volatile: true}").begin(t.Context())
+	must(t, err)
+	dir := t.TempDir()
+	tool(t, "mount", "-o", "ro", device+"p1", dir)
+	defer tool(t, "umount", dir)
+	before := sum(t, file)
+	for _, name := range []string{device, device + "p1"} {
+		d := r.find(name)
+		if err := r.wipe(t.Context(), d); err == nil || !strings.Contains(err.Error(), "busy") {
+			t.Errorf("wiping %s: %v", name, err)
+		}
+		if err := r.empty(t.Context(), name, [2]uint64{0, d.Size}); err == nil || !strings.Contains(err.Error(), "busy") {
+			t.Errorf("emptying %s: %v", name, err)
+		}
+	}
+	tool(t, "sync", device)
+	if !bytes.Equal(before, sum(t, file)) {
+		t.Error("the disk is not as it was")
+	}
+}

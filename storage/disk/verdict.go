@@ -3,6 +3,7 @@ package disk
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 
@@ -64,12 +65,18 @@ func (v verdict) judged(commands ...string) Step {
 	return Step{State: ToDo, Why: v.why, Commands: commands, anew: true}
 }
 
-// wipe takes all signatures from a device and what lies on it, innermost first, and empties its edges.
+// wipe takes all signatures from a device and what lies on it, innermost first, and empties its edges. Nothing is forced: the
+// kernel refuses what has come into use since the last look, and is asked for all of the device before a part of it is gone.
 func (r *run) wipe(ctx context.Context, d *Device) error {
+	alone, err := os.OpenFile(d.Path, os.O_RDONLY|os.O_EXCL, 0)
+	if err != nil {
+		return fmt.Errorf("cannot empty %s: %w", d.Path, err)
+	}
+	alone.Close()
 	all := r.below(d)
 	slices.Reverse(all)
 	for _, part := range all {
-		if _, err := r.sys.Command(ctx, "wipefs", "--all", "--force", "--quiet", part.Path); err != nil {
+		if _, err := r.sys.Command(ctx, "wipefs", "--all", "--quiet", part.Path); err != nil {
 			return err
 		}
 	}
@@ -82,7 +89,7 @@ func (r *run) empty(ctx context.Context, device string, areas ...[2]uint64) erro
 		from, to := area[0], area[1]
 		n := min(edge, to-from)
 		for _, at := range slices.Compact([]uint64{from, to - n}) {
-			if _, err := r.sys.Command(ctx, "blkdiscard", "--force", "--zeroout", "--offset", strconv.FormatUint(at, 10),
+			if _, err := r.sys.Command(ctx, "blkdiscard", "--zeroout", "--offset", strconv.FormatUint(at, 10),
 				"--length", strconv.FormatUint(n, 10), device); err != nil {
 				return err
 			}
