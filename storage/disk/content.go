@@ -13,8 +13,9 @@ import (
 )
 
 // edge is how much of the begin and of the end of a device must be empty: tables, superblocks and the metadata of arrays are
-// there, and so are the first sectors of whatever nobody knows.
-const edge = 1 << 20 // bytes
+// there, and so are the first sectors of whatever nobody knows. The second MiB is where the first partition begins: what is in it
+// is all that a disk shows whose table somebody has wiped.
+const edge = 2 << 20 // bytes
 
 // content is what is on a device.
 type content struct {
@@ -104,7 +105,7 @@ func (d *Device) probe(ctx context.Context, sys *system.System) error {
 	return nil
 }
 
-// edges reads the first and the last MiB of a device; of a smaller one all of it, twice.
+// edges reads both edges of a device; of a smaller one all of it, twice.
 func edges(d *Device) (first, last []byte, err error) {
 	file, err := os.Open(d.Path)
 	if err != nil {

@@ -2,7 +2,7 @@
 // groups, filesystems, mounts and swap. It first looks and plans, and can do so without changing anything; what it then does, it
 // does step by step, each in a journal before it begins, so that a cut at any point is gone on from.
 //
-// Nothing that holds anything is ever given another content: a signature of any kind, or a first or last MiB that is not
+// Nothing that holds anything is ever given another content: a signature of any kind, or an edge of two MiB that is not
 // empty, keeps a device as it is. There are two exceptions. What the journal says was being made, and what can be told to be
 // that very thing, by identifiers that were chosen and written down before, is made again. And a disk whose serial number
 // stands in appliance.storage.overwrite is given up, but never one that is in use or has our own data on it.

@@ -47,6 +47,7 @@ var signatures = []struct {
 	{"member of an array, metadata at the begin", "a member of an array", func(t *testing.T, d string) { raidMember(t, d, 4096) }},
 	{"member of an array, metadata at the end", "a member of an array", func(t *testing.T, d string) { raidMember(t, d, disks-8192) }},
 	{"noise in the first MiB", "something unknown", func(t *testing.T, d string) { writeAt(t, d, 700_000, []byte("noise")) }},
+	{"a partition whose table is lost", "something unknown", func(t *testing.T, d string) { tool(t, "mkfs.ext4", "-q", "-E", "offset=1048576", d, "300M") }},
 	{"one byte at the very end", "something unknown", func(t *testing.T, d string) { writeAt(t, d, disks-1, []byte{1}) }},
 }
 
