@@ -69,6 +69,22 @@ func (e *entry) unfinished(d *Device) bool {
 	return false
 }
 
+// elsewhere is the serial number of the disk that a finished step was taken on, where d is another disk: a name does not stay with
+// one. "" is that it is the same, or that nobody can tell.
+func (e *entry) elsewhere(d *Device) (serial string) {
+	now := identityOf(d).Serial
+	if e == nil || e.Done == nil || now == "" {
+		return ""
+	}
+	for _, id := range e.Devices {
+		if id.Serial == "" || id.Serial == now {
+			return ""
+		}
+		serial = id.Serial
+	}
+	return serial
+}
+
 // journal is what was begun on this machine.
 type journal struct {
 	Version int      `json:"version"`

@@ -105,3 +105,43 @@ func TestWhatCameIntoUseSinceTheLastLookStays(t *testing.T) {
 		t.Error("the disk is not as it was")
 	}
 }
+
+// Names of disks change from boot to boot. What was made of one disk is not made anew of another that has its name by now, empty
+// as that may be: the data is where it was, and an empty volume in its place would be taken for it.
+func TestAnotherDiskByTheSameName(t *testing.T) {
+	const size = 32 << 20
+	device, file := loop(t, size)
+	path := os.Getenv("PATH")
+	layout := labelled(device, "ignore: {data: true, volatile: true}\nsetup: {parted: {DISK: {parts: [{name: a, start: 1MiB, end: 20MiB}]}}}\n")
+	for _, test := range []struct {
+		name, first, second, says string
+		layout                    string
+		all                       bool
+	}{
+		{"another disk", "S1", "S2", "was made before on the disk with the serial number S1, and this is another one", layout, false},
+		{"the same one, emptied by hand", "S1", "S1", "", layout, false},
+		{"another one, and an operator orders it", "S1", "S2", "", layout, true},
+		{"another one, which is given up", "S1", "S2", "", layout + "overwrite: [S2]", false},
+		{"disks without serial numbers", "", "", "", layout, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			clean(t, device, file, size)
+			b := newBox(t)
+			t.Setenv("PATH", path)
+			withSerial(t, test.first)
+			must(t, b.apply(layout))
+			clean(t, device, file, size)
+			t.Setenv("PATH", path)
+			withSerial(t, test.second)
+			v := New(Config{System: b.sys, Wanted: wanted(t, test.layout), All: test.all, Log: quiet()})
+			err := v.Apply(t.Context(), func(Step) {})
+			if test.says == "" {
+				must(t, err)
+				return
+			}
+			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("it says %v", err)
+			}
+		})
+	}
+}

@@ -36,6 +36,10 @@ func (r *run) mayReplace(ctx context.Context, step string, d *Device, ours bool)
 	if e != nil && e.Done == nil && (ours || e.unfinished(d) && !c.signed()) { // a signature that is not ours is of somebody who came after the cut
 		return verdict{may: true, resume: true, wipe: e.Serial != "", serial: e.Serial, why: "it was begun and is not finished"}, nil
 	}
+	given := d.Serial != "" && slices.Contains(r.wanted.Overwrite, d.Serial)
+	if other := e.elsewhere(d); other != "" && !given && !r.all {
+		return verdict{why: fmt.Sprintf("it was made before on the disk with the serial number %s, and this is another one; if that disk is gone for good, `appliance storage apply --all` makes it anew", other)}, nil
+	}
 	if c.blank() && len(d.children) == 0 {
 		return verdict{may: true, why: "it is empty"}, nil
 	}
@@ -46,7 +50,7 @@ func (r *run) mayReplace(ctx context.Context, step string, d *Device, ours bool)
 	if e != nil && e.Done == nil {
 		holds += ", and cannot be told to be what was being made before"
 	}
-	if d.Serial == "" || !slices.Contains(r.wanted.Overwrite, d.Serial) {
+	if !given {
 		return verdict{why: holds}, nil
 	}
 	for _, on := range r.below(d) {
