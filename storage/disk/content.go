@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"appliance/internal/system"
@@ -99,6 +100,8 @@ func (d *Device) probe(ctx context.Context, sys *system.System) error {
 			d.partUUID = strings.ToLower(value)
 		case "PART_ENTRY_NAME":
 			d.partName = value
+		case "PART_ENTRY_OFFSET":
+			d.start, _ = strconv.ParseUint(value, 10, 64)
 		}
 	}
 	d.fsType, d.label, d.seen = c.kind, c.label, &c

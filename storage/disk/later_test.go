@@ -145,3 +145,35 @@ func TestAnotherDiskByTheSameName(t *testing.T) {
 		})
 	}
 }
+
+// The kernel may know a table that is not the one on the disk any more: somebody has written another one while a partition was
+// in use. What would be made of such a partition lies anywhere.
+func TestPartitionsThatTheKernelKnowsOtherwise(t *testing.T) {
+	t.Parallel()
+	const size = 64 << 20
+	device, _ := loop(t, size)
+	tool(t, "sh", "-c", "printf '2048,20000,L,\n' | sfdisk --quiet --label dos "+device)
+	tool(t, "partx", "--update", device)
+	layout := labelled(device, "ignore: {data: true, volatile: true}\nsetup: {parted: {DISK: {type: msdos, parts: [{name: a, start: 1MiB, end: 40MiB}]}}, format: {DISKp1: {fstype: ext4, options: -L LABEL}}}")
+	tool(t, "sh", "-c", "printf '2048,79872,L,\n' | sfdisk --quiet --no-reread --no-tell-kernel --label dos "+device)
+	b := newBox(t)
+	if work := b.plan(layout).Work(); !strings.Contains(work, "the kernel knows its partitions otherwise") {
+		t.Errorf("its work is %q", work)
+	}
+	must(t, b.apply(layout))
+	if size := strings.TrimSpace(tool(t, "blockdev", "--getsize64", device+"p1")); size != "40894464" {
+		t.Errorf("the partition has %s bytes", size)
+	}
+}
+
+// Partitions have numbers, which need not be those of the rows of their table.
+func TestATableWithAGap(t *testing.T) {
+	t.Parallel()
+	device, _ := loop(t, 64<<20)
+	tool(t, "sh", "-c", `printf 'label: gpt\n`+device+`p1: start=2048,size=2048,name="a"\n`+device+`p3: start=8192,size=8192,name="b"\n' | sfdisk --quiet `+device)
+	tool(t, "partx", "--update", device)
+	layout := on(device, "ignore: {data: true, volatile: true}\nsetup: {parted: {DISK: {parts: [{name: a, start: 1MiB, end: 2MiB}, {name: b, start: 4MiB, end: 8MiB}]}}}")
+	if err := newBox(t).apply(layout); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "has no partition 2 (b)") {
+		t.Errorf("it says %v", err)
+	}
+}

@@ -29,7 +29,7 @@ type Device struct {
 	partUUID   string
 	partName   string
 	number     int    // of a partition
-	start      uint64 // of a partition, in sectors of 512 bytes
+	start      uint64 // of a partition, in sectors of 512 bytes; 0: no table on a disk has it
 	sector     uint64 // logical, in bytes
 	fsType     string
 	label      string
@@ -74,13 +74,12 @@ type listed struct {
 	Name, Kname, Path, Type, Serial, Model, Wwn, Mountpoint string
 
 	Size     number
-	Start    number
 	Sector   number `json:"log-sec"`
 	ReadOnly truth  `json:"ro"`
 	Children []listed
 }
 
-const lsblkColumns = "NAME,KNAME,PATH,TYPE,SIZE,RO,SERIAL,MODEL,WWN,START,LOG-SEC,MOUNTPOINT"
+const lsblkColumns = "NAME,KNAME,PATH,TYPE,SIZE,RO,SERIAL,MODEL,WWN,LOG-SEC,MOUNTPOINT"
 
 func look(ctx context.Context, sys *system.System, wanted env.Volumes) (*host, error) {
 	out, err := sys.Query(ctx, "lsblk", "--json", "--bytes", "--tree", "--output", lsblkColumns)
@@ -117,7 +116,7 @@ func (h *host) add(l listed, parent *Device) {
 	if d == nil {
 		before = false
 		d = &Device{Path: l.Path, Model: strings.TrimSpace(l.Model), Serial: strings.TrimSpace(l.Serial), Size: uint64(l.Size), kname: l.Kname, kind: l.Type,
-			wwn: l.Wwn, start: uint64(l.Start), sector: max(512, uint64(l.Sector)), readOnly: bool(l.ReadOnly)}
+			wwn: l.Wwn, sector: max(512, uint64(l.Sector)), readOnly: bool(l.ReadOnly)}
 		if l.Mountpoint != "" {
 			d.mounted = append(d.mounted, l.Mountpoint)
 		}

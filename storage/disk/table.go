@@ -63,12 +63,24 @@ func (t *table) areas(d *Device) ([]area, error) {
 type sfdisk struct {
 	PartitionTable struct {
 		Label      string
-		ID         string
-		Partitions []struct {
-			Node, Type, UUID, Name string
-			Start, Size            uint64
+		Partitions []row
+	}
+}
+
+// row is a partition as its table has it, in logical sectors.
+type row struct {
+	Node, UUID, Name string
+	Start, Size      uint64
+}
+
+// part is the partition of that number, which need not be that of its row.
+func (s sfdisk) part(d *Device, number int) *row {
+	for i, p := range s.PartitionTable.Partitions {
+		if m := partSuffix.FindStringSubmatch(strings.TrimPrefix(p.Node, d.Path)); m != nil && m[1] == strconv.Itoa(number) {
+			return &s.PartitionTable.Partitions[i]
 		}
 	}
+	return nil
 }
 
 func (t *table) read(ctx context.Context, r *run, d *Device) (found sfdisk, err error) {
@@ -81,21 +93,21 @@ func (t *table) read(ctx context.Context, r *run, d *Device) (found sfdisk, err 
 
 // stands says whether the table has all partitions: by the identifiers that were chosen for them or, of a disk that came
 // with them, by number and name, or of an MBR, which has no names, by where they begin.
-func (t *table) stands(found sfdisk, areas []area, chosen map[string]string) (bool, string) {
-	have := found.PartitionTable
-	if have.Label != t.Table {
-		return false, "its table is of the kind " + have.Label + ", not " + t.Table
+func (t *table) stands(found sfdisk, d *Device, areas []area, chosen map[string]string) (bool, string) {
+	if label := found.PartitionTable.Label; label != t.Table {
+		return false, "its table is of the kind " + label + ", not " + t.Table
 	}
 	for i, part := range t.Parts {
+		have := found.part(d, i+1)
 		switch {
-		case i >= len(have.Partitions):
-			return false, "its table has no partition " + part.Name
-		case chosen != nil && t.Table == "gpt" && !strings.EqualFold(have.Partitions[i].UUID, chosen[strconv.Itoa(i+1)]):
+		case have == nil:
+			return false, fmt.Sprintf("its table has no partition %d (%s)", i+1, part.Name)
+		case chosen != nil && t.Table == "gpt" && !strings.EqualFold(have.UUID, chosen[strconv.Itoa(i+1)]):
 			return false, "partition " + part.Name + " is another one"
-		case t.Table == "gpt" && have.Partitions[i].Name != part.Name:
-			return false, fmt.Sprintf("partition %d is called %q, not %q", i+1, have.Partitions[i].Name, part.Name)
-		case t.Table == "dos" && have.Partitions[i].Start != areas[i].start:
-			return false, fmt.Sprintf("partition %d begins at sector %d, not %d", i+1, have.Partitions[i].Start, areas[i].start)
+		case t.Table == "gpt" && have.Name != part.Name:
+			return false, fmt.Sprintf("partition %d is called %q, not %q", i+1, have.Name, part.Name)
+		case t.Table == "dos" && have.Start != areas[i].start:
+			return false, fmt.Sprintf("partition %d begins at sector %d, not %d", i+1, have.Start, areas[i].start)
 		}
 	}
 	return true, ""
@@ -114,8 +126,8 @@ func (t *table) see(ctx context.Context, r *run, d *Device) (Step, error) {
 	if c.table != "" {
 		if found, err := t.read(ctx, r, d); err == nil { // one that cannot be read is one that is not whole
 			var stands bool
-			if stands, other = t.stands(found, areas, t.chosen(e)); stands {
-				return t.known(r, d), nil
+			if stands, other = t.stands(found, d, areas, t.chosen(e)); stands {
+				return t.known(r, d, found), nil
 			}
 		}
 	}
@@ -140,12 +152,21 @@ func (t *table) chosen(e *entry) map[string]string {
 	return e.UUIDs
 }
 
-// known says whether the kernel knows the partitions.
-func (t *table) known(r *run, d *Device) Step {
+// known says whether the kernel knows the partitions, as they are in the table on the disk: by one of before that it still has,
+// something else would be written to.
+func (t *table) known(r *run, d *Device, found sfdisk) Step {
 	for i := range t.Parts {
-		if r.part(d, i+1) == nil {
-			return Step{State: ToDo, Why: "the kernel does not know its partitions yet", Commands: []string{"partx --update " + d.Path}}
+		part, want := r.part(d, i+1), found.part(d, i+1)
+		why := ""
+		switch {
+		case part == nil:
+			why = "the kernel does not know its partitions yet"
+		case part.start*512 != want.Start*d.sector || part.Size != want.Size*d.sector:
+			why = "the kernel knows its partitions otherwise than its table has them"
+		default:
+			continue
 		}
+		return Step{State: ToDo, Why: why, Commands: []string{"partx --update " + d.Path}}
 	}
 	return Step{State: Done, Why: "it has them"}
 }
@@ -182,7 +203,7 @@ func (t *table) take(ctx context.Context, r *run, d *Device) error {
 		return err
 	}
 	if found, err := t.read(ctx, r, d); err == nil {
-		if stands, _ := t.stands(found, areas, t.chosen(r.journal.of(t.name()))); stands {
+		if stands, _ := t.stands(found, d, areas, t.chosen(r.journal.of(t.name()))); stands {
 			return t.tell(ctx, r, d)
 		}
 	}
@@ -222,6 +243,10 @@ func (t *table) take(ctx context.Context, r *run, d *Device) error {
 
 // tell has the kernel learn of the partitions.
 func (t *table) tell(ctx context.Context, r *run, d *Device) error {
+	found, err := t.read(ctx, r, d)
+	if err != nil {
+		return err
+	}
 	if _, err := r.sys.Command(ctx, "partx", "--update", d.Path); err != nil {
 		return err
 	}
@@ -230,7 +255,7 @@ func (t *table) tell(ctx context.Context, r *run, d *Device) error {
 			return false, err
 		}
 		now := r.find(d.Path)
-		return now != nil && t.known(r, now).State == Done, nil
+		return now != nil && t.known(r, now, found).State == Done, nil
 	})
 }
 
