@@ -17,7 +17,7 @@ func (s *System) CommandInput(ctx context.Context, input string, argv ...string)
 
 // QueryInput runs argv as Query does; the program reads input.
 func (s *System) QueryInput(ctx context.Context, input string, argv ...string) (string, error) {
-	return run(ctx, strings.NewReader(input), argv)
+	return s.run(ctx, strings.NewReader(input), argv)
 }
 
 // HasProgram says whether there is a program of that name in PATH.

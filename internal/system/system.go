@@ -43,6 +43,7 @@ type System struct {
 	root    string
 	observe Observer
 	now     func() time.Time
+	env     []string // what programs get beside our own environment
 }
 
 // New returns the host below c.Root.
@@ -68,6 +69,13 @@ func (s *System) Reader() *System {
 	reader := *s
 	reader.observe = func(e Effect) error { return fmt.Errorf("%w: %s", ErrReadOnly, e) }
 	return &reader
+}
+
+// Plain returns the same host, whose programs speak as in the C locale: what they say is to be read by us, not by people.
+func (s *System) Plain() *System {
+	plain := *s
+	plain.env = []string{"LC_ALL=C"}
+	return &plain
 }
 
 // Root returns the directory that stands for "/".
@@ -116,12 +124,13 @@ func (s *System) Command(ctx context.Context, argv ...string) (string, error) {
 
 // Query runs argv as Command does, but it is no effect: argv only looks, so that a Reader may run it too.
 func (s *System) Query(ctx context.Context, argv ...string) (string, error) {
-	return run(ctx, nil, argv)
+	return s.run(ctx, nil, argv)
 }
 
-func run(ctx context.Context, stdin io.Reader, argv []string) (string, error) {
+func (s *System) run(ctx context.Context, stdin io.Reader, argv []string) (string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), s.env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	cmd.WaitDelay = 2 * time.Second
 	if err := cmd.Run(); err != nil {

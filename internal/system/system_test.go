@@ -206,3 +206,13 @@ func TestCommandEndsWithItsContext(t *testing.T) {
 		t.Errorf("the error does not say that time was up: %v", err)
 	}
 }
+
+func TestProgramsSpeakPlainly(t *testing.T) {
+	t.Setenv("LC_ALL", "de_DE.UTF-8")
+	host := New(Config{Root: t.TempDir()})
+	for want, s := range map[string]*System{"de_DE.UTF-8\n": host, "C\n": host.Plain().Reader()} {
+		if got, err := s.Query(t.Context(), "sh", "-c", "echo $LC_ALL"); got != want || err != nil {
+			t.Errorf("it says %q, %v, want %q", got, err, want)
+		}
+	}
+}

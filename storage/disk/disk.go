@@ -38,7 +38,9 @@ type Volumes struct {
 }
 
 // New returns the volumes that c wants.
-func New(c Config) *Volumes { return &Volumes{sys: c.System, wanted: c.Wanted, all: c.All, log: c.Log} }
+func New(c Config) *Volumes {
+	return &Volumes{sys: c.System.Plain(), wanted: c.Wanted, all: c.All, log: c.Log}
+}
 
 // State is how a step stands.
 type State string

@@ -27,6 +27,7 @@ func Locks(ctx context.Context, sys *system.System, wanted env.Volumes) ([]Lock,
 	if len(wanted.Crypts) == 0 {
 		return nil, nil
 	}
+	sys = sys.Plain()
 	h, err := look(ctx, sys, wanted)
 	if err != nil {
 		return nil, err

@@ -165,7 +165,7 @@ func TestUnitsAsWritten(t *testing.T) {
 	for name, crypt := range map[string]string{"plain": "", "encrypted": ", crypt: {/dev/vdb: {password: geheim}}"} {
 		t.Run(name, func(t *testing.T) {
 			var b strings.Builder
-			v := New(Config{Wanted: wanted(t, strings.Replace(layout, "CRYPT", crypt, 1))})
+			v := New(Config{System: system.New(system.Config{}), Wanted: wanted(t, strings.Replace(layout, "CRYPT", crypt, 1))})
 			for _, task := range v.mounts() {
 				switch task := task.(type) {
 				case *mount:
@@ -184,7 +184,7 @@ func TestUnitsAsWritten(t *testing.T) {
 // The order is by what is made of what, whatever the order of the parts is.
 func TestTheOrderOfThings(t *testing.T) {
 	names := func(layout string) (names []string) {
-		list, err := inOrder(New(Config{Wanted: wanted(t, layout)}).tasks())
+		list, err := inOrder(New(Config{System: system.New(system.Config{}), Wanted: wanted(t, layout)}).tasks())
 		must(t, err)
 		for _, task := range list {
 			names = append(names, task.name())
@@ -217,5 +217,18 @@ func TestEscape(t *testing.T) {
 		if got := escape(path); got != want {
 			t.Errorf("%s is %s, want %s", path, got, want)
 		}
+	}
+}
+
+// On a host that speaks German, what programs say is read all the same.
+func TestProgramsAreAskedInOneLanguage(t *testing.T) {
+	captured(t, "standing")
+	t.Setenv("LC_ALL", "de_DE.UTF-8")
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "dumpe2fs"), []byte("#!/bin/sh\n[ \"$LC_ALL\" = C ] && printf 'Block count: 1024\\nBlock size: 1024\\n'\n"), 0o755))
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	p, err := New(Config{System: system.New(system.Config{Root: t.TempDir()}), Wanted: wanted(t, vmLayout), Log: quiet()}).Plan(t.Context())
+	if must(t, err); !strings.Contains(p.text(), "it has 1048576 of 268435456 bytes") {
+		t.Error(p.text())
 	}
 }
