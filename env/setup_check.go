@@ -54,12 +54,11 @@ func (c *setupCheck) refuse(at *yaml11.Value, message, remedy string, place ...s
 	c.contradiction(at, append(slices.Clone(setupPath), place...), message, remedy)
 }
 
-var devicePath = regexp.MustCompile(`^/dev/[^\s]+$`)
+var devicePath = regexp.MustCompile(`^/dev/[^\s%"]+$`) // also for units, where % stands for something
 
 // use notes what a device is for: a disk is for its partitions, a partition for an encrypted device, and so on, each for one.
 func (c *setupCheck) use(at *yaml11.Value, device, what string, place ...string) {
-	if !devicePath.MatchString(device) || path.Clean(device) != device {
-		c.refuse(at, fmt.Sprintf("%q is no path of a device", shorten(device)), "name it as /dev/vdb or /dev/disk/by-id/…", place...)
+	if !c.device(at, device, place...) {
 		return
 	}
 	if before := c.uses[device]; before != "" && before != what {
@@ -69,11 +68,22 @@ func (c *setupCheck) use(at *yaml11.Value, device, what string, place ...string)
 	c.uses[device] = what
 }
 
+func (c *setupCheck) device(at *yaml11.Value, device string, place ...string) bool {
+	if !devicePath.MatchString(device) || path.Clean(device) != device {
+		c.refuse(at, fmt.Sprintf("%q is no path of a device", shorten(device)), "name it as /dev/vdb or /dev/disk/by-id/…", place...)
+		return false
+	}
+	return true
+}
+
 func (c *setupCheck) disk(name string, disk *yaml11.Value) {
 	c.use(disk, name, "partitions", "parted", name)
 	parts := disk.Get("parts")
 	if parts == nil {
 		return
+	}
+	if len(parts.Items) > 4 && word(disk, "type") != "gpt" && word(disk, "type") != "" {
+		c.refuse(parts, "an MBR has room for four partitions", "leave type out: a GPT has room for more", "parted", name, "parts")
 	}
 	names := map[string]bool{}
 	var last Position
@@ -124,6 +134,7 @@ func (c *setupCheck) partName(part, disk *yaml11.Value, names map[string]bool, p
 }
 
 func (c *setupCheck) array(name string, raid *yaml11.Value) {
+	c.device(raid, name, "mdadm", name)
 	devices := words(raid.Get("devices"))
 	for _, device := range devices {
 		c.use(raid.Get("devices"), device, "the array "+name, "mdadm", name, "devices")
@@ -218,10 +229,18 @@ func (c *setupCheck) options(v *yaml11.Value, known, ours []string, place ...str
 		case slices.Contains(known, key.Text):
 		case !optionShape.MatchString(key.Text) || v.Items[i].Kind >= yaml11.List:
 			c.refuse(key, "is no option", "write the long name of an option, without dashes in front, and one value", append(place, shorten(key.Text))...)
+		case namesDevice(v.Items[i].Text):
+			c.refuse(key, "names a device, which nobody would look at before it is written to", "remove it", append(place, shorten(key.Text))...)
 		case slices.Contains(ours, name):
 			c.refuse(key, "is an option that the appliance gives itself", "remove it", append(place, shorten(key.Text))...)
 		}
 	}
+}
+
+// namesDevice says that an option gives a program a device besides those of the layout: a log, a journal, a cache. What is on
+// it would be lost without a look.
+func namesDevice(option string) bool {
+	return strings.Contains(option, "/dev/") || strings.Contains(option, "dev=") || strings.Contains(option, "device=")
 }
 
 func (c *setupCheck) format(name string, format *yaml11.Value) {
@@ -232,8 +251,8 @@ func (c *setupCheck) format(name string, format *yaml11.Value) {
 	c.use(format, name, what, "format", name)
 	rest, label := splitLabel(formatWords(format))
 	for _, option := range rest {
-		if option == "-U" || strings.HasPrefix(option, "-U") || option == "-L" || option == "-n" || strings.ContainsAny(option, "\"'`$\\") {
-			c.refuse(format, fmt.Sprintf("cannot hand on the option %q", shorten(option)), "leave it out; a label has no blanks, and the appliance chooses the UUID", "format", name)
+		if strings.HasPrefix(option, "-U") || option == "-L" || option == "-n" || namesDevice(option) || strings.ContainsAny(option, "\"'`$\\") {
+			c.refuse(format, fmt.Sprintf("cannot hand on the option %q", shorten(option)), "leave it out; a label has no blanks, the appliance chooses the UUID, and a second device would be written to unseen", "format", name)
 		}
 	}
 	if longest := map[string]int{"ext4": 16, "xfs": 12, "swap": 15}[kind]; longest > 0 && len(label) > longest {
