@@ -77,6 +77,7 @@ func contentOf(ctx context.Context, sys *system.System, d *Device) (content, err
 // probe reads signatures from the device itself: no cache, and no udev that is behind or not there, has a say.
 func (d *Device) probe(ctx context.Context, sys *system.System) error {
 	var c content
+	d.usage = ""
 	out, err := sys.Query(ctx, "blkid", "--probe", "--output", "export", d.Path)
 	switch status := system.Status(err); {
 	case err == nil, status == 2: // it knows nothing; also where it could not read, which edges will see
@@ -92,6 +93,8 @@ func (d *Device) probe(ctx context.Context, sys *system.System) error {
 			c.kind = value
 		case "UUID":
 			c.uuid = value
+		case "USAGE":
+			d.usage = value
 		case "LABEL":
 			c.label = value
 		case "PTTYPE":
@@ -104,7 +107,7 @@ func (d *Device) probe(ctx context.Context, sys *system.System) error {
 			d.start, _ = strconv.ParseUint(value, 10, 64)
 		}
 	}
-	d.fsType, d.label, d.seen = c.kind, c.label, &c
+	d.label, d.seen = c.label, &c
 	return nil
 }
 

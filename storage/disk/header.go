@@ -51,6 +51,9 @@ func Headers(sys *system.System) (list []Header, err error) {
 // backUpHeader keeps a copy of the header: without one, a damaged sector costs all data. It is with the state on the root disk
 // since a copy on the device itself would be locked with it.
 func (r *run) backUpHeader(ctx context.Context, d *Device, uuid string) error {
+	if err := r.sys.Mkdir(Dir, 0o700); err != nil {
+		return err
+	}
 	whole := HeaderPath(uuid) + ".new"
 	if err := r.sys.Remove(whole); err != nil { // of a try before: the program overwrites none
 		return err

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"appliance/internal/system"
 )
 
 // Between a cut and the next start somebody may have helped himself. What bears a signature that is not ours is his, although
@@ -175,5 +177,85 @@ func TestATableWithAGap(t *testing.T) {
 	layout := on(device, "ignore: {data: true, volatile: true}\nsetup: {parted: {DISK: {parts: [{name: a, start: 1MiB, end: 2MiB}, {name: b, start: 4MiB, end: 8MiB}]}}}")
 	if err := newBox(t).apply(layout); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "has no partition 2 (b)") {
 		t.Errorf("it says %v", err)
+	}
+}
+
+// LVM is not told to say yes: it would wipe what came onto a device since it was looked at, to make a physical volume of it.
+func TestVolumeGroupsTakeNothingUnseen(t *testing.T) {
+	device, file := loop(t, 64<<20)
+	group := "t" + filepath.Base(device)
+	layout := on(device, "ignore: {data: true, volatile: true}\nsetup: {lvm: {vg: {"+group+": {devices: [DISK]}}}}")
+	for _, cut := range []string{"pvcreate", "vgcreate"} {
+		t.Run(cut, func(t *testing.T) {
+			clean(t, device, file, 64<<20)
+			b := newBox(t)
+			var before []byte
+			b.sys = system.New(system.Config{Root: b.root, Observe: func(e system.Effect) error {
+				if strings.HasPrefix(e.String(), "exec "+cut) { // at the last moment
+					tool(t, "wipefs", "--all", "--quiet", device)
+					tool(t, "mkfs.ext4", "-q", device)
+					tool(t, "sync", device)
+					before = sum(t, file)
+				}
+				return nil
+			}})
+			if err := b.apply(layout); err == nil || before == nil {
+				t.Errorf("it says %v", err)
+			}
+			tool(t, "sync", device)
+			if !bytes.Equal(before, sum(t, file)) {
+				t.Error("the disk is not as it was")
+			}
+		})
+	}
+	t.Run("nothing came", func(t *testing.T) {
+		clean(t, device, file, 64<<20)
+		t.Cleanup(func() { tool(t, "vgremove", "--force", group) })
+		b := newBox(t)
+		must(t, b.apply(layout), b.apply(layout))
+	})
+}
+
+// A growth or a TPM that was cut off is no order to make what is missing.
+func TestOnlyWhatWasToBeMadeIsMadeAfterACut(t *testing.T) {
+	device, _ := loop(t, 16<<20)
+	tool(t, "mkfs.ext4", "-q", "-L", "ecs-data", device)
+	other, _ := loop(t, 16<<20)
+	b := newBox(t)
+	j, err := openJournal(b.sys)
+	must(t, err, j.begin(entry{Step: "TPM for " + device}))
+	must(t, b.apply("ignore: {volatile: true}\nsetup: {format: {"+other+": {fstype: ext4}}}"))
+	if b.ran("mkfs") > 0 {
+		t.Errorf("it has the effects %q", b.effects)
+	}
+}
+
+// What cannot be swapped to since it holds something else, and need not be made, is no failure; nor is a header's backup
+// when nothing was ever begun on this host.
+func TestSwapThatIsNotMade(t *testing.T) {
+	device, _ := loop(t, 16<<20)
+	tool(t, "mkfs.ext4", "-q", "-L", "ecs-data", device)
+	other, _ := loop(t, 16<<20)
+	tool(t, "mkfs.ext4", "-q", other)
+	must(t, newBox(t).apply("ignore: {volatile: true}\nsetup: {swap: ["+other+"]}"))
+}
+
+// A name on a locked device is not that of a filesystem.
+func TestALockedDeviceIsNoFilesystem(t *testing.T) {
+	quickLUKS(t)
+	device, _ := loop(t, 64<<20)
+	key := filepath.Join(t.TempDir(), "key")
+	must(t, os.WriteFile(key, []byte("key"), 0o600))
+	tool(t, "cryptsetup", "luksFormat", "--batch-mode", "--label", "ecs-volatile", "--key-file", key, device)
+	b := newBox(t)
+	if p := b.plan("ignore: {data: true}"); len(p.Absent) != 1 || strings.Contains(p.text(), "mount "+device) {
+		t.Error(p.text())
+	}
+	r, err := b.volumes("ignore: {data: true}").begin(t.Context())
+	must(t, err)
+	uuid := strings.TrimSpace(tool(t, "cryptsetup", "luksUUID", device))
+	must(t, r.backUpHeader(t.Context(), r.find(device), uuid)) // on a host where nothing was begun yet
+	if info, err := b.sys.Stat(Dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory of headers: %v, %v", info, err)
 	}
 }

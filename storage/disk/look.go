@@ -31,7 +31,7 @@ type Device struct {
 	number     int    // of a partition
 	start      uint64 // of a partition, in sectors of 512 bytes; 0: no table on a disk has it
 	sector     uint64 // logical, in bytes
-	fsType     string
+	usage      string // as blkid calls what is on it: filesystem, crypto, raid, other
 	label      string
 	readOnly   bool
 	mounted    []string
@@ -284,7 +284,7 @@ func (h *host) below(d *Device) (all []*Device) {
 func (h *host) labelled(label string) (found []*Device) {
 	for _, path := range h.order {
 		d := h.devices[path]
-		if d.label == label && d.fsType != "" && len(d.children) == 0 {
+		if d.label == label && d.usage == "filesystem" && len(d.children) == 0 {
 			found = append(found, d)
 		}
 	}

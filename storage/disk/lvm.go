@@ -76,7 +76,7 @@ func (p *pv) needs() []string { return []string{p.dev} }
 func (p *pv) makes() []string { return []string{"pv " + p.dev} }
 
 func (p *pv) command(d *Device, uuid string) []string {
-	return []string{"pvcreate", "--yes", "--norestorefile", "--uuid", uuid, d.Path}
+	return []string{"pvcreate", "--norestorefile", "--uuid", uuid, d.Path}
 }
 
 func (p *pv) see(ctx context.Context, r *run, d *Device) (Step, error) {
@@ -151,7 +151,7 @@ func (g *vg) needs() (names []string) {
 }
 
 func (g *vg) command(devices []string) []string {
-	argv := []string{"vgcreate", "--yes"}
+	argv := []string{"vgcreate"} // without --yes: it would take a device that is no physical volume for one
 	for _, option := range g.Options {
 		argv = append(argv, option.String())
 	}
@@ -191,7 +191,7 @@ func (g *vg) see(ctx context.Context, r *run, _ *Device) (Step, error) {
 	case exists && len(devices) == 0:
 		return Step{State: Done, Why: "it is there"}, nil
 	case exists:
-		return Step{State: ToDo, Why: "it is without " + strings.Join(devices, ", "), Commands: []string{"vgextend --yes " + g.Name + " " + strings.Join(devices, " ")}, anew: true}, nil
+		return Step{State: ToDo, Why: "it is without " + strings.Join(devices, ", "), Commands: []string{"vgextend " + g.Name + " " + strings.Join(devices, " ")}, anew: true}, nil
 	}
 	return Step{State: ToDo, Why: "there is none of that name", Commands: []string{strings.Join(g.command(devices), " ")}, anew: true}, nil
 }
@@ -215,7 +215,7 @@ func (g *vg) take(ctx context.Context, r *run, _ *Device) error {
 		return err
 	}
 	if exists {
-		_, err = r.sys.Command(ctx, append([]string{"vgextend", "--yes", g.Name}, paths...)...)
+		_, err = r.sys.Command(ctx, append([]string{"vgextend", g.Name}, paths...)...)
 	} else {
 		_, err = r.sys.Command(ctx, g.command(paths)...)
 	}

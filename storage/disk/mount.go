@@ -13,6 +13,7 @@ import (
 
 	"appliance/env"
 	"appliance/internal/remedy"
+	"appliance/internal/system"
 )
 
 // mounts lists what is mounted and swapped to.
@@ -73,9 +74,12 @@ func (m *mount) on(r *run) *Device {
 
 // at tells what is mounted at a directory: the path of a device, or what else the kernel calls a source; "" is nothing.
 func (r *run) at(ctx context.Context, dir string) (string, error) {
-	out, _ := r.sys.Query(ctx, "findmnt", "--json", "--output", "SOURCE", "--mountpoint", r.sys.Path(dir)) // nothing there is status 1
-	if strings.TrimSpace(out) == "" {
+	out, err := r.sys.Query(ctx, "findmnt", "--json", "--output", "SOURCE", "--mountpoint", r.sys.Path(dir))
+	if system.Status(err) == 1 {
 		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot tell what is mounted at %s: %w", dir, err)
 	}
 	var found struct{ Filesystems []struct{ Source string } }
 	if err := json.Unmarshal([]byte(out), &found); err != nil || len(found.Filesystems) == 0 {
@@ -197,15 +201,16 @@ func (s *swap) needs() []string { return []string{s.dev, "fs " + s.dev} }
 func (s *swap) makes() []string { return nil }
 
 func (s *swap) see(ctx context.Context, r *run, d *Device) (Step, error) {
+	has, err := contentOf(ctx, r.sys, d)
 	switch {
+	case err != nil:
+		return Step{}, err
+	case has.kind != "swap":
+		return Step{State: Refused, Why: "it holds " + has.String() + ", and is no swap", anew: true}, nil
 	case s.unitDiffers(r):
 		return Step{State: ToDo, Why: "its unit is not as it should be", Commands: []string{"write " + unitDir + "/" + escape(s.dev) + ".swap"}}, nil
 	case slices.Contains(d.mounted, "[SWAP]"):
 		return Step{State: Done, Why: "it is in use"}, nil
-	}
-	has, err := contentOf(ctx, r.sys, d)
-	if err != nil || has.kind != "swap" {
-		return Step{State: Waits, Why: "it is no swap yet"}, err
 	}
 	return Step{State: ToDo, Why: "it is not in use", Commands: []string{"swapon " + d.Path}}, nil
 }

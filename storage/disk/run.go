@@ -173,7 +173,8 @@ func (r *run) wantsNew() bool {
 	if r.all || len(r.absent) > 0 || len(r.wanted.Required()) == 0 {
 		return true
 	}
-	return r.journal.unfinished() != nil
+	e := r.journal.of(allVolumes) // a growth that was cut off is no order to make anything
+	return e != nil && e.Done == nil
 }
 
 // lockPath is held while volumes are made: by the supervisor or by an operator.
