@@ -28,6 +28,7 @@ func (c *crypt) opened() string  { return "/dev/mapper/" + c.Target }
 type luks struct {
 	Keyslots map[string]json.RawMessage
 	Tokens   map[string]struct{ Type string }
+	Segments map[string]struct{ Offset, Size string } // in bytes
 }
 
 func (l luks) hasTPM() bool {

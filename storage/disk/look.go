@@ -49,16 +49,16 @@ type host struct {
 	lvm     *lvmReport // nil: nobody has asked yet
 }
 
-// number takes numbers as lsblk writes them: older ones as text.
-type number uint64
+// count takes numbers as lsblk writes them: older ones as text.
+type count uint64
 
-func (n *number) UnmarshalJSON(data []byte) error {
+func (n *count) UnmarshalJSON(data []byte) error {
 	text := strings.Trim(string(data), `"`)
 	if text == "null" || text == "" {
 		return nil
 	}
 	value, err := strconv.ParseUint(text, 10, 64)
-	*n = number(value)
+	*n = count(value)
 	return err
 }
 
@@ -73,9 +73,9 @@ func (t *truth) UnmarshalJSON(data []byte) error {
 type listed struct {
 	Name, Kname, Path, Type, Serial, Model, Wwn, Mountpoint string
 
-	Size     number
-	Sector   number `json:"log-sec"`
-	ReadOnly truth  `json:"ro"`
+	Size     count
+	Sector   count `json:"log-sec"`
+	ReadOnly truth `json:"ro"`
 	Children []listed
 }
 

@@ -15,9 +15,13 @@ import (
 // lvmReport is what LVM knows.
 type lvmReport struct {
 	PV []struct {
-		Name  string `json:"pv_name"`
-		UUID  string `json:"pv_uuid"`
-		Group string `json:"vg_name"`
+		Name   string `json:"pv_name"`
+		UUID   string `json:"pv_uuid"`
+		Group  string `json:"vg_name"`
+		Start  string `json:"pe_start"`
+		Size   string `json:"pv_size"`
+		Device string `json:"dev_size"`
+		Extent string `json:"vg_extent_size"`
 	}
 	VG []struct {
 		Name    string `json:"vg_name"`
@@ -40,7 +44,7 @@ func (r *run) volumesOf(ctx context.Context) (all lvmReport, err error) {
 	if r.lvm != nil {
 		return *r.lvm, nil
 	}
-	for _, q := range [][2]string{{"pvs", "pv_name,pv_uuid,vg_name"}, {"vgs", "vg_name,vg_extent_size,vg_extent_count,vg_free_count,vg_missing_pv_count"},
+	for _, q := range [][2]string{{"pvs", "pv_name,pv_uuid,vg_name,pe_start,pv_size,dev_size,vg_extent_size"}, {"vgs", "vg_name,vg_extent_size,vg_extent_count,vg_free_count,vg_missing_pv_count"},
 		{"lvs", "lv_name,vg_name,lv_tags,lv_size,lv_active"}} {
 		out, err := r.sys.Query(ctx, q[0], "--reportformat", "json", "--units", "b", "--nosuffix", "--options", q[1])
 		if err != nil {
@@ -230,10 +234,20 @@ func lvNames(l env.LV) []string {
 	return []string{"/dev/" + l.Group + "/" + l.Name, "/dev/mapper/" + double.Replace(l.Group) + "-" + double.Replace(l.Name)}
 }
 
-func (l *lv) name() string    { return "volume " + l.Group + "/" + l.Name }
-func (l *lv) device() string  { return "" }
-func (l *lv) needs() []string { return []string{"vg " + l.Group} }
-func (l *lv) makes() []string { return lvNames(l.LV) }
+func (l *lv) name() string   { return "volume " + l.Group + "/" + l.Name }
+func (l *lv) device() string { return "" }
+
+func (l *lv) needs() []string {
+	if !l.Expand {
+		return []string{"vg " + l.Group}
+	}
+	return []string{"vg " + l.Group, room("vg " + l.Group)}
+}
+
+func (l *lv) makes() []string {
+	names := lvNames(l.LV)
+	return append(names, room(names[0]), room(names[1]))
+}
 
 func (l *lv) sized() []string {
 	if l.Size > 0 {
@@ -261,10 +275,10 @@ func (l *lv) see(ctx context.Context, r *run, _ *Device) (Step, error) {
 			continue
 		}
 		switch {
-		case e != nil && e.Done == nil && slices.Contains(strings.Split(have.Tags, ","), e.UUIDs["tag"]):
+		case e != nil && e.Done == nil && e.UUIDs["tag"] != "" && slices.Contains(strings.Split(have.Tags, ","), e.UUIDs["tag"]):
 			return Step{State: ToDo, Why: "it was begun and is not finished", Commands: []string{"blkdiscard --zeroout " + lvNames(l.LV)[0]}, anew: true}, nil
 		case have.Active != "active":
-			return Step{State: ToDo, Why: "it is not active", Commands: []string{"lvchange --activate y " + l.Group + "/" + l.Name}}, nil
+			return Step{State: ToDo, Why: "it is not active", Commands: []string{strings.Join(l.activate(), " ")}}, nil
 		}
 		if wants := l.growth(all, have.Size); wants != nil {
 			return Step{State: ToDo, Why: "it is to grow", Commands: []string{strings.Join(wants, " ")}}, nil
@@ -279,7 +293,6 @@ func (l *lv) growth(all lvmReport, size string) []string {
 	if !l.Expand {
 		return nil
 	}
-	number := func(text string) uint64 { n, _ := strconv.ParseUint(text, 10, 64); return n }
 	have, want := number(size), l.Size
 	for _, group := range all.VG {
 		extent := number(group.Extent)
@@ -303,14 +316,39 @@ func (l *lv) growth(all lvmReport, size string) []string {
 	return []string{"lvextend", "--size", strconv.FormatUint(want, 10) + "b", l.Group + "/" + l.Name}
 }
 
+// use activates a volume that is there, and makes it as large as it should be.
+func (l *lv) use(ctx context.Context, r *run) error {
+	all, err := r.volumesOf(ctx)
+	if err != nil {
+		return err
+	}
+	for _, have := range all.LV {
+		if have.Name != l.Name || have.Group != l.Group {
+			continue
+		}
+		if have.Active != "active" {
+			if _, err := r.sys.Command(ctx, l.activate()...); err != nil {
+				return err
+			}
+		}
+		if wants := l.growth(all, have.Size); wants != nil {
+			return r.grows(ctx, "size of the "+l.name(), &Device{Path: lvNames(l.LV)[0]}, "", wants...)
+		}
+	}
+	return nil
+}
+
+func (l *lv) activate() []string {
+	return []string{"lvchange", "--activate", "y", l.Group + "/" + l.Name}
+}
+
 func (l *lv) take(ctx context.Context, r *run, _ *Device) error {
 	step, err := l.see(ctx, r, nil)
 	if err != nil {
 		return err
 	}
 	if !step.anew {
-		_, err := r.sys.Command(ctx, strings.Fields(step.Commands[0])...)
-		return err
+		return l.use(ctx, r)
 	}
 	if e := r.journal.of(l.name()); e == nil || e.Done != nil || !strings.HasPrefix(step.Why, "it was begun") {
 		tag := "appliance-" + newUUID()
@@ -320,7 +358,7 @@ func (l *lv) take(ctx context.Context, r *run, _ *Device) error {
 		if _, err := r.sys.Command(ctx, l.command(tag)...); err != nil {
 			return err
 		}
-	} else if _, err := r.sys.Command(ctx, "lvchange", "--activate", "y", l.Group+"/"+l.Name); err != nil {
+	} else if _, err := r.sys.Command(ctx, l.activate()...); err != nil {
 		return err
 	}
 	if err := r.again(ctx); err != nil {

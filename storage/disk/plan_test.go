@@ -52,7 +52,7 @@ done
 exit ` + map[string]string{"blkid": "2", "findmnt": "1"}[program] + "\n"
 		must(t, os.WriteFile(filepath.Join(bin, program), []byte(script), 0o755))
 	}
-	for _, program := range []string{"wipefs", "blkdiscard", "partx", "mdadm", "pvcreate", "vgcreate", "lvcreate", "mkfs.ext4", "e2fsck", "resize2fs", "mkfs.xfs", "xfs_growfs", "swapon", "growpart"} {
+	for _, program := range []string{"wipefs", "blkdiscard", "partx", "mdadm", "pvcreate", "vgcreate", "lvcreate", "mkfs.ext4", "e2fsck", "resize2fs", "mkfs.xfs", "xfs_growfs", "swapon", "pvresize"} {
 		must(t, os.WriteFile(filepath.Join(bin, program), []byte("#!/bin/sh\nexit 99\n"), 0o755))
 	}
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))

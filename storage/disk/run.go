@@ -82,6 +82,7 @@ func (v *Volumes) tasks() (list []task) {
 	for _, g := range w.Groups {
 		list = append(list, &vg{g})
 	}
+	list = append(list, v.growBelow()...)
 	for _, l := range w.LVs {
 		list = append(list, &lv{l})
 	}
@@ -93,15 +94,11 @@ func (v *Volumes) tasks() (list []task) {
 			list = append(list, &format{swapOn(device)})
 		}
 	}
-	for _, l := range w.LVs {
-		if l.Expand {
-			list = append(list, &grow{dev: lvNames(l)[0]})
-		}
-	}
+	list = append(append(list, v.mounts()...), v.growAbove()...) // XFS grows only where it is mounted, and ext4 survives a cut there
 	if w.GrowRoot {
 		list = append(list, &growRoot{})
 	}
-	return append(list, v.mounts()...)
+	return list
 }
 
 // inOrder puts a task behind those that make its devices, and leaves the order as it is otherwise.
@@ -153,7 +150,7 @@ func (r *run) see(ctx context.Context, t task, ahead map[string]bool) (Step, err
 }
 
 // made says in words what is no device by itself.
-var made = strings.NewReplacer("pv /", "the physical volume /", "vg ", "the group ", "fs /", "the filesystem on /")
+var made = strings.NewReplacer("room vg ", "new room in the group ", "room /", "new room on /", "pv /", "the physical volume /", "vg ", "the group ", "fs /", "the filesystem on /")
 
 // unneeded lets things be as they are while every required filesystem is there. A mount that cannot be is no such thing: its
 // directory would be filled in its place.

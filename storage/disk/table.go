@@ -22,24 +22,35 @@ func (t *table) device() string  { return t.Device }
 func (t *table) needs() []string { return []string{t.Device} }
 
 func (t *table) makes() (names []string) {
-	for i, part := range t.Parts {
-		n := strconv.Itoa(i + 1)
-		names = append(names, t.Device+n, t.Device+"p"+n, t.Device+"-part"+n, "/dev/disk/by-partlabel/"+part.Name)
+	for i := range t.Parts {
+		names = append(names, partNames(t.Disk, i+1)...)
 	}
 	return names
+}
+
+// partNames are the names of a partition that a layout makes.
+func partNames(d env.Disk, number int) []string {
+	n := strconv.Itoa(number)
+	return []string{d.Device + n, d.Device + "p" + n, d.Device + "-part" + n, "/dev/disk/by-partlabel/" + d.Parts[number-1].Name}
 }
 
 // area is where a partition lies, in logical sectors.
 type area struct{ start, size uint64 }
 
+const mib = 1 << 20
+
+// usable is where the last partition of a disk may end, in bytes: on a whole MiB, before the 34 sectors of the backup of a GPT.
+func usable(d *Device) uint64 {
+	if rest := d.Size % mib; rest >= 64*d.sector || d.Size < 2*mib {
+		return d.Size - rest
+	}
+	return d.Size/mib*mib - mib
+}
+
 // areas answers where the partitions lie on a disk: on whole MiB, as every disk and array of today likes it, and clear of
 // both copies of a GPT.
 func (t *table) areas(d *Device) ([]area, error) {
-	const mib = 1 << 20
-	end := d.Size / mib * mib
-	if d.Size-end < 64*d.sector { // 34 sectors at the end, of whatever size
-		end -= mib
-	}
+	end := usable(d)
 	var list []area
 	last := uint64(mib)
 	for _, part := range t.Parts {

@@ -35,6 +35,6 @@ func (v *Volumes) missing() (list []Tool) {
 	need(has["ext4"], "e2fsprogs", "mkfs.ext4", "e2fsck", "dumpe2fs", "resize2fs")
 	need(has["xfs"], "xfsprogs", "mkfs.xfs", "xfs_growfs")
 	need(has["swap"] || len(w.Swaps) > 0, "mount", "swapon")
-	need(w.GrowRoot, "cloud-guest-utils", "growpart")
+	need(w.GrowRoot && len(w.Disks) == 0, "fdisk", "sfdisk")
 	return list
 }
