@@ -1,11 +1,12 @@
 package vault
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	pgp "github.com/ProtonMail/go-crypto/openpgp/errors"
 	pgppacket "github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 )
@@ -17,7 +18,7 @@ func (r *Ring) judge(message *openpgp.MessageDetails, n int64) (Opened, error) {
 	}
 	err := bad(Unsigned, "it has no signature that can be read")
 	for _, c := range message.SignatureCandidates {
-		switch signed := verify(c); {
+		switch signed := r.verify(c); {
 		case c.SignedByEntity == nil:
 			err = bad(UnknownSigner, "it is signed by key %016X, which is not here", c.IssuerKeyId)
 		case signed != nil:
@@ -32,48 +33,56 @@ func (r *Ring) judge(message *openpgp.MessageDetails, n int64) (Opened, error) {
 	return Opened{}, err
 }
 
-// verify says what is wrong with a signature. The library looks for a statement of the key about itself that is older than the
-// signature, and a key that was prolonged has only a newer one: there we check what counts.
-func verify(c *openpgp.SignatureCandidate) error {
-	if c.SignatureError == nil || c.SignedBy != nil || c.SignedByEntity == nil || c.CorrespondingSig == nil {
+// verify says what is wrong with a signature. The library gives up on one that is older than all that the key states of itself today, as it is
+// once a key was prolonged, and on one that is newer than a clock which has lost the time: gpg knows both for good.
+func (r *Ring) verify(c *openpgp.SignatureCandidate) error {
+	sig, config := c.CorrespondingSig, r.lenient()
+	if errors.Is(c.SignatureError, pgp.ErrSignatureExpired) && sig != nil && sig.CreationTime.After(r.now()) {
+		return nil // the library says so last, when all else is good
+	}
+	if c.SignatureError == nil || c.SignedBy != nil || c.SignedByEntity == nil || !announced(c) {
 		return c.SignatureError
 	}
-	part := partOf(c.SignedByEntity, c.IssuerKeyId)
-	sig := c.CorrespondingSig
+	key, able := c.SignedByEntity.SigningKeyById(stated(c.SignedByEntity, c.IssuerKeyId, sig.CreationTime), c.IssuerKeyId, config)
 	switch {
-	case part == nil || c.Hash == nil:
+	case !able:
 		return c.SignatureError
-	case sig.Hash == crypto.MD5:
-		return errors.New("its digest is MD5")
-	case sig.CreationTime.Before(part.CreationTime):
-		return errors.New("it is older than the key")
-	case c.SignedByEntity.Revoked(sig.CreationTime):
-		return errors.New("the key was revoked")
-	case c.SignedByEntity.PrimaryKey.KeyId != c.IssuerKeyId && !bound(c.SignedByEntity, c.IssuerKeyId):
-		return c.SignatureError
+	case config.RejectHashAlgorithm(sig.Hash) || config.RejectMessageHashAlgorithm(sig.Hash):
+		return fmt.Errorf("its digest is %s", sig.Hash)
+	case sig.CreationTime.Before(key.PublicKey.CreationTime):
+		return pgp.ErrSignatureOlderThanKey
+	case sig.SigExpired(later(r.now(), sig.CreationTime)):
+		return pgp.ErrSignatureExpired
+	case slices.ContainsFunc(sig.Notations, func(n *pgppacket.Notation) bool { return n.IsCritical }):
+		return errors.New("it says something that must be understood, and is not")
 	}
-	return part.VerifySignature(c.Hash, sig)
+	return key.PublicKey.VerifySignature(c.Hash, sig)
 }
 
-func partOf(e *openpgp.Entity, id uint64) *pgppacket.PublicKey {
-	if e.PrimaryKey.KeyId == id {
-		return e.PrimaryKey
-	}
-	for _, sub := range e.Subkeys {
-		if sub.PublicKey.KeyId == id {
-			return sub.PublicKey
-		}
-	}
-	return nil
+// announced says whether the signature is what stood before the document, by which the digest was made: what the key has signed of itself, or
+// as text, would else count for a document that looks like it.
+func announced(c *openpgp.SignatureCandidate) bool {
+	sig := c.CorrespondingSig
+	return sig != nil && c.Hash != nil && sig.Version == 4 && c.OPSVersion == 3 && c.SigType == sig.SigType && c.HashAlgorithm == sig.Hash &&
+		c.PubKeyAlgo == sig.PubKeyAlgo && sig.IssuerKeyId != nil && *sig.IssuerKeyId == c.IssuerKeyId
 }
 
-// bound says whether the key has stated, at whatever time, that a subkey signs for it.
-func bound(e *openpgp.Entity, id uint64) bool {
+// stated is the time of a signature, or the first one after it at which the key's newest statements of itself hold.
+func stated(e *openpgp.Entity, id uint64, signed time.Time) time.Time {
+	if self, err := e.PrimarySelfSignature(time.Time{}, nil); err == nil {
+		signed = later(signed, self.CreationTime)
+	}
 	for _, sub := range e.Subkeys {
-		if sub.PublicKey.KeyId == id {
-			sig, err := sub.LatestValidBindingSignature(time.Time{}, nil)
-			return err == nil && sig.FlagSign
+		if binding, err := sub.LatestValidBindingSignature(time.Time{}, nil); err == nil && sub.PublicKey.KeyId == id {
+			signed = later(signed, binding.CreationTime)
 		}
 	}
-	return false
+	return signed
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
