@@ -3,8 +3,10 @@ package system
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -60,27 +62,27 @@ func (s *System) SyncAll(path string) error {
 	return nil
 }
 
-// What follows is for directories that somebody else may write to, whose links must lead us nowhere else.
+// What follows is for directories that somebody else may write to, at the same time as we look: links there lead us nowhere else.
 
-// LinkIn gives the file or link at from a second name, durably. Both are names below the directory dir, and nothing outside of it is reached.
-func (s *System) LinkIn(dir, from, to string) error {
-	place := filepath.Join(dir, to)
-	err := s.Observe("link", place)
+// LinkIn gives the file or link at name below the directory dir a second name, the path to, durably.
+func (s *System) LinkIn(dir, name, to string) error {
+	err := s.Observe("link", to)
 	if err == nil {
-		err = s.within(dir, func(root *os.Root) error { return root.Link(from, to) })
+		err = s.parentIn(dir, name, func(parent int, base string) error { return unix.Linkat(parent, base, unix.AT_FDCWD, s.Path(to), 0) })
 	}
 	if err != nil {
-		return fmt.Errorf("cannot link %s to %s: %w", place, from, err)
+		return fmt.Errorf("cannot link %s to %s: %w", to, filepath.Join(dir, name), err)
 	}
-	return s.syncDir(filepath.Dir(place))
+	return s.syncDir(filepath.Dir(to))
 }
 
-// LchownIn sets the numeric owner of what is at name below the directory dir; of a link itself, and of nothing outside of dir.
-func (s *System) LchownIn(dir, name string, uid, gid int) error {
+// GiveIn sets the numeric owner, user and group, of what is at name below the directory dir: of the very thing that was seen there, and
+// which has as many names as then. For anything else it answers fs.ErrNotExist.
+func (s *System) GiveIn(dir, name string, seen fs.FileInfo, owner int) error {
 	place := filepath.Join(dir, name)
 	err := s.Observe("chown", place)
 	if err == nil {
-		err = s.within(dir, func(root *os.Root) error { return root.Lchown(name, uid, gid) })
+		err = s.parentIn(dir, name, func(parent int, base string) error { return giveAt(parent, base, seen, owner) })
 	}
 	if err != nil {
 		return fmt.Errorf("cannot set the owner of %s: %w", place, err)
@@ -88,13 +90,35 @@ func (s *System) LchownIn(dir, name string, uid, gid int) error {
 	return nil
 }
 
-func (s *System) within(dir string, do func(*os.Root) error) error {
+func giveAt(parent int, base string, seen fs.FileInfo, owner int) error {
+	fd, err := unix.Openat(parent, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var now unix.Stat_t
+	if err := unix.Fstat(fd, &now); err != nil {
+		return err
+	}
+	if was := seen.Sys().(*syscall.Stat_t); now.Dev != was.Dev || now.Ino != was.Ino || now.Nlink != was.Nlink {
+		return fs.ErrNotExist
+	}
+	return unix.Fchownat(fd, "", owner, owner, unix.AT_EMPTY_PATH)
+}
+
+// parentIn opens the directory below dir in which name is, and nothing outside of dir.
+func (s *System) parentIn(dir, name string, do func(parent int, base string) error) error {
 	root, err := os.OpenRoot(s.Path(dir))
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	return do(root)
+	parent, err := root.OpenFile(filepath.Dir(name), os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return do(int(parent.Fd()), filepath.Base(name))
 }
 
 // RemoveTree takes away what is at path and all below it, and follows no links; nothing there is no error. What a cut leaves of it can be

@@ -1,13 +1,13 @@
 package vault
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -45,18 +45,22 @@ type entry struct {
 
 // listEntries lists the home at dir of the file system; none is an empty one.
 func listEntries(dir string) (entries []entry, err error) {
-	err = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) { // gone while we look, or no home at all
-			return nil
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	err = walk(root, func(name string, info fs.FileInfo, err error) error {
+		if err != nil {
+			return fmt.Errorf("cannot read the directory %s of %s: %w", name, dir, err)
 		}
-		if err != nil || name == dir {
-			return err
-		}
-		if info, err := d.Info(); err == nil {
-			entries = append(entries, entry{strings.TrimPrefix(name, dir+"/"), info})
-		}
+		entries = append(entries, entry{name, info})
 		return nil
 	})
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
 	return entries, err
 }
 

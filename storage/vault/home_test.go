@@ -380,3 +380,28 @@ func TestLinksInTheHomeLeadNowhere(t *testing.T) {
 		t.Errorf("keys were written to %q", found)
 	}
 }
+
+// An application that puts a link in the place of a directory while we are at work gets nothing of the host into its home.
+func TestLinksThatAreMadeMeanwhileLeadNowhere(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give away")
+	}
+	h := newTestHost(t)
+	h.make(pair(t, 1))
+	secret := filepath.Join(h.root, "data/etc/key")
+	must(t, os.Mkdir(filepath.Dir(secret), 0o700), os.WriteFile(secret, []byte("secret"), 0o600), os.Mkdir(h.path("sub"), 0o700), os.WriteFile(h.path("sub", "key"), nil, 0o600))
+	done := false
+	h.Home.System = system.New(system.Config{Root: h.root, Observe: func(e system.Effect) error {
+		if !done && e.Op == "link" && strings.HasSuffix(e.Object, "sub/key") {
+			done = true
+			return errors.Join(os.Rename(h.path("sub"), h.path("was")), os.Symlink("../etc", h.path("sub")))
+		}
+		return nil
+	}})
+	h.make(pair(t, 2))
+	info, err := os.Stat(secret)
+	must(t, err)
+	if stat := info.Sys().(*syscall.Stat_t); !done || stat.Uid != 0 || stat.Nlink != 1 {
+		t.Errorf("it now belongs to %d and has %d names", stat.Uid, stat.Nlink)
+	}
+}

@@ -165,7 +165,7 @@ func (h Home) mend() error {
 	}
 	for _, e := range entries {
 		if h.unusable(e) {
-			if err := h.System.LchownIn(place.home, e.name, h.owner(), h.owner()); err != nil {
+			if err := h.System.GiveIn(place.home, e.name, e.info, h.owner()); err != nil {
 				return err
 			}
 		}
@@ -207,6 +207,8 @@ func digestOf(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }
+
+var errReplaced = errors.New("somebody else has put another file in its place")
 
 const maxTries = 3 // when somebody else changes the home while its successor is made
 
@@ -259,14 +261,15 @@ func (h Home) replace(ctx context.Context, k Keys, found keys) (changed bool, er
 	if err := d.addNote(k, found, old); err != nil {
 		return false, err
 	}
-	if err := h.write(place, d, old); err != nil {
-		return false, err
+	err = h.write(place, d, old)
+	if err == nil {
+		err = prove(ctx, h.System.Path(place.fresh), found, h.System.Now)
 	}
-	if err := prove(ctx, h.System.Path(place.fresh), found, h.System.Now); err != nil {
-		return false, err
+	if now, changed := readContents(dir); changed != nil || !old.same(now) {
+		return true, changed
 	}
-	if now, err := readContents(dir); err != nil || !old.same(now) {
-		return true, err
+	if err != nil {
+		return false, err
 	}
 	return false, h.swap(place)
 }
@@ -356,11 +359,16 @@ func (h Home) give(name string) error {
 func (h Home) keep(p place, e entry, as string) error {
 	to := path.Join(p.fresh, as)
 	if !e.info.IsDir() {
-		err := h.System.LinkIn(path.Dir(p.home), path.Join(path.Base(p.home), e.name), path.Join(path.Base(p.fresh), as))
-		if err != nil || !h.unusable(e) {
+		if err := h.System.LinkIn(p.home, e.name, to); err != nil {
 			return err
 		}
-		return h.give(to)
+		switch now, err := h.System.Lstat(to); {
+		case err != nil || !os.SameFile(e.info, now):
+			return errors.Join(err, errReplaced)
+		case h.unusable(e) && now.Sys().(*syscall.Stat_t).Nlink == 2: // its name in the old home, and this one
+			return h.give(to)
+		}
+		return nil
 	}
 	if err := h.System.Mkdir(to, e.info.Mode().Perm()); err != nil {
 		return err
