@@ -147,16 +147,17 @@ func (c contents) same(later contents) bool {
 	})
 }
 
-// foreign says whether a file is not ours to write, but to be kept.
-func (e entry) foreign() bool {
-	base := path.Base(e.name)
-	switch {
-	case !e.info.IsDir() && !e.info.Mode().IsRegular() && e.info.Mode()&fs.ModeSymlink == 0:
-		return false // sockets of agents, which hold no data and may not answer
-	case strings.HasSuffix(base, ".lock") || strings.HasPrefix(base, ".#lk"):
-		return false
-	}
-	return !slices.Contains([]string{publicRing, secretRing, options, migratedMark, keyDir, noteName}, e.name)
+// passing says whether an entry holds no data: sockets of agents, which may not answer, and locks.
+func (e entry) passing() bool {
+	kind, base := e.info.Mode().Type(), path.Base(e.name)
+	lock := strings.HasSuffix(base, ".lock") || strings.HasPrefix(base, ".#lk")
+	return kind&^(fs.ModeDir|fs.ModeSymlink) != 0 || kind != fs.ModeDir && lock
+}
+
+// written says whether what has the entry's name in a home that we make is of ours.
+func (d draft) written(e entry) bool {
+	_, ours := d.files[e.name]
+	return ours || slices.Contains([]string{publicRing, secretRing, options, migratedMark, keyDir, noteName}, e.name)
 }
 
 // aside says whether a file would keep gpg from the rings that we write, so that it gets another name.

@@ -163,22 +163,26 @@ func (m material) gripOr(err error) string {
 
 func keyFileName(m material) string { return path.Join(keyDir, m.grip()+".key") }
 
-// keep takes over what is not ours.
+// keep takes over what is not ours, what is in the way of ours under another name.
 func (d *draft) keep(old contents, dir string) {
 	taken := map[string]bool{}
 	for _, e := range old.entries {
 		taken[e.name] = true
 	}
 	for _, e := range old.entries {
-		_, ours := d.files[e.name]
+		name := e.name
+		if parent, moved := d.kept[path.Dir(name)]; moved {
+			name = path.Join(parent, path.Base(name))
+		}
+		ours := d.written(e)
 		switch {
 		case slices.Contains(old.damaged, e.name):
-			d.kept[e.name] = unused(taken, e.name+".damaged")
-		case ours || !e.foreign():
-		case old.aside(dir, e):
-			d.kept[e.name] = unused(taken, e.name+".before")
+			d.kept[e.name] = unused(taken, name+".damaged")
+		case e.passing() || ours && (e.info.Mode().IsRegular() || e.name == keyDir && e.info.IsDir()):
+		case ours || old.aside(dir, e):
+			d.kept[e.name] = unused(taken, name+".before")
 		default:
-			d.kept[e.name] = e.name
+			d.kept[e.name] = name
 		}
 	}
 }

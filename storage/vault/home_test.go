@@ -405,3 +405,29 @@ func TestLinksThatAreMadeMeanwhileLeadNowhere(t *testing.T) {
 		t.Errorf("it now belongs to %d and has %d names", stat.Uid, stat.Nlink)
 	}
 }
+
+// Directories where gpg has files, and in places that are not kept, keep no host from starting, and nothing in them is lost.
+func TestDirectoriesInPlacesOfFiles(t *testing.T) {
+	h := newTestHost(t)
+	h.make(pair(t, 1))
+	want := map[string]string{}
+	for name, to := range map[string]string{"x.lock": "x.lock", options: options + ".before", noteName: noteName + ".before", keybox: keybox + ".before", keyDir + "/sub": keyDir + "/sub", "d/e": "d/e"} {
+		must(t, os.RemoveAll(h.path(name)), os.MkdirAll(h.path(name), 0o700), os.WriteFile(h.path(name, "theirs"), []byte(name), 0o600))
+		want[to] = name
+	}
+	must(t, os.Remove(h.path(secretRing)), os.Symlink("theirs", h.path(secretRing)))
+	for n := 2; n <= 3; n++ { // what was put aside stays
+		h.make(pair(t, n))
+		for to, text := range want {
+			if data, err := os.ReadFile(h.path(to, "theirs")); string(data) != text || err != nil {
+				t.Errorf("%s is %q, %v", to, data, err)
+			}
+		}
+		if target, err := os.Readlink(h.path(secretRing + ".before")); target != "theirs" || err != nil {
+			t.Errorf("the link is %q, %v", target, err)
+		}
+	}
+	if text, _, err := h.open(h.seal("x")); text != "x" || err != nil {
+		t.Errorf("it opens %q, %v", text, err)
+	}
+}
