@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -183,5 +184,35 @@ func TestVerifyListsWhatIsBad(t *testing.T) {
 	}
 	if _, err := h.Verify(t.Context(), store+"/nowhere", nil); err == nil {
 		t.Error("a directory that is not there is good")
+	}
+}
+
+// The application may put a link in the place of a directory while we are on our way to what is in it, and anything else in that of a file.
+func TestVerifyReachesNothingOutside(t *testing.T) {
+	h := newTestHost(t)
+	h.make(pair(t, 1))
+	store, outside := filepath.Join(h.root, StorePath), filepath.Join(h.root, "outside")
+	deep := filepath.Join(store, strings.Repeat("d/", maxDepth+1))
+	must(t, os.MkdirAll(deep, 0o755), os.Mkdir(outside, 0o755), os.WriteFile(filepath.Join(outside, "file"), h.seal("x"), 0o600), os.WriteFile(filepath.Join(deep, "file"), h.seal("x"), 0o600),
+		os.Symlink("../outside", filepath.Join(store, "link")), syscall.Mkfifo(filepath.Join(store, "fifo"), 0o600), os.WriteFile(filepath.Join(store, "good\nfile"), h.seal("x"), 0o600))
+	report, err := h.Verify(t.Context(), store, nil)
+	must(t, err)
+	want := []BadFile{
+		{strings.TrimSuffix(strings.Repeat("d/", maxDepth+1), "/"), Unreadable, errTooDeep.Error()},
+		{"fifo", Unreadable, "it is no file"},
+		{"link", Unreadable, "it is a link, and links are not followed"},
+	}
+	if diff := cmp.Diff(want, report.Bad); diff != "" || report.Files != 4 {
+		t.Errorf("%d files, %s", report.Files, diff)
+	}
+	root, err := os.OpenRoot(store)
+	must(t, err)
+	defer root.Close()
+	ring, err := h.Ring()
+	must(t, err)
+	v := verification{root: root}
+	must(t, v.verify(t.Context(), ring, "link/file"))
+	if len(v.report.Bad) != 1 || v.report.Bytes != 0 {
+		t.Errorf("through a link it reads %+v", v.report)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
@@ -48,13 +47,15 @@ type Progress struct{ Files, TotalFiles, Bytes, TotalBytes int64 }
 // Verify opens every file below dir, a path of the file system, and checks its signature, as many at a time as there are cores. progress
 // is called now and then, never twice at once. The error is nil also where files are bad: the report tells.
 func (h Home) Verify(ctx context.Context, dir string, progress func(Progress)) (Report, error) {
-	v := verification{report: Report{Version: ReportVersion, Dir: dir, Bad: []BadFile{}}, dir: dir, progress: progress}
+	v := verification{report: Report{Version: ReportVersion, Dir: dir, Bad: []BadFile{}}, progress: progress}
 	if _, err := h.Ring(); err != nil {
 		return v.report, err
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil { // the directory itself may be a link, what is in it not
-		v.dir = real
+	var err error
+	if v.root, err = os.OpenRoot(dir); err != nil { // the directory itself may be a link, what is in it not
+		return v.report, cannotRead(err)
 	}
+	defer v.root.Close()
 	if err := v.count(ctx); err != nil {
 		return v.report, err
 	}
@@ -76,22 +77,19 @@ func (h Home) Verify(ctx context.Context, dir string, progress func(Progress)) (
 	}
 	group.Go(func() error {
 		defer close(files)
-		return v.walk(inner, func(file string, _ fs.DirEntry) error {
-			select {
-			case files <- file:
-				return nil
-			case <-inner.Done():
-				return context.Cause(inner)
-			}
-		})
+		return v.hand(inner, files)
 	})
-	err := group.Wait()
+	err = group.Wait()
 	slices.SortFunc(v.report.Bad, func(a, b BadFile) int { return cmp.Compare(a.File, b.File) })
 	return v.report, err
 }
 
+func cannotRead(err error) error {
+	return remedy.With(fmt.Errorf("cannot read the documents: %w", err), "name the directory that they are in, and run it as root")
+}
+
 type verification struct {
-	dir      string
+	root     *os.Root
 	total    Progress
 	progress func(Progress)
 
@@ -100,53 +98,68 @@ type verification struct {
 	told   time.Time
 }
 
-// walk hands on every file below the directory, by its name there.
-func (v *verification) walk(ctx context.Context, seen func(file string, d fs.DirEntry) error) error {
-	return filepath.WalkDir(v.dir, func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case ctx.Err() != nil:
+func (v *verification) count(ctx context.Context) error {
+	return walk(v.root, func(_ string, info fs.FileInfo, err error) error {
+		if ctx.Err() != nil {
 			return context.Cause(ctx)
-		case errors.Is(err, fs.ErrNotExist) && path != v.dir: // taken away meanwhile
-			return nil
-		case err != nil:
-			return remedy.With(fmt.Errorf("cannot read the documents: %w", err), "name the directory that they are in, and run it as root")
-		case d.IsDir():
-			return nil
 		}
-		file, err := filepath.Rel(v.dir, path)
-		if err != nil {
-			return err
+		if err == nil && !info.IsDir() {
+			v.total.TotalFiles++
+			v.total.TotalBytes += regular(info)
 		}
-		return seen(file, d)
+		return nil
 	})
 }
 
-func (v *verification) count(ctx context.Context) error {
-	return v.walk(ctx, func(_ string, d fs.DirEntry) error {
-		v.total.TotalFiles++
-		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
-			v.total.TotalBytes += info.Size()
+// regular is the size of a file, and nothing for what is none.
+func regular(info fs.FileInfo) int64 {
+	if info == nil || !info.Mode().IsRegular() {
+		return 0
+	}
+	return info.Size()
+}
+
+// hand names every file to those that verify. A directory that cannot be read is a bad one among the others.
+func (v *verification) hand(ctx context.Context, files chan<- string) error {
+	return walk(v.root, func(name string, info fs.FileInfo, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && name == ".":
+			return cannotRead(err)
+		case err != nil:
+			v.note(name, 0, err)
+			return nil
+		case info.IsDir():
+			return nil
 		}
-		return nil
+		select {
+		case files <- name:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	})
 }
 
 // verify looks at one file. A file that was written to meanwhile is looked at once more.
 func (v *verification) verify(ctx context.Context, ring *Ring, file string) error {
 	for again := true; ; again = false {
-		before, _ := os.Lstat(filepath.Join(v.dir, file))
-		size, err := verifyFile(ctx, ring, filepath.Join(v.dir, file))
+		before, err := v.root.Lstat(file)
+		if err == nil {
+			err = v.open(ctx, ring, file, before)
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		after, _ := os.Lstat(filepath.Join(v.dir, file))
-		if err != nil && again && before != nil && after != nil && (before.Size() != after.Size() || !before.ModTime().Equal(after.ModTime())) {
+		after, lost := v.root.Lstat(file)
+		if err != nil && again && before != nil && lost == nil && (!os.SameFile(before, after) || before.Size() != after.Size() || !before.ModTime().Equal(after.ModTime())) {
 			continue
 		}
-		v.note(file, size, err)
+		v.note(file, regular(before), err)
 		return nil
 	}
 }
@@ -173,23 +186,22 @@ func (v *verification) note(file string, size int64, err error) {
 	}
 }
 
-// verifyFile opens a document and drops what is in it.
-func verifyFile(ctx context.Context, ring *Ring, path string) (size int64, err error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, unix.ELOOP) {
-		return 0, bad(Unreadable, "it is a link, and links are not followed")
+// open opens a document and drops what is in it.
+func (v *verification) open(ctx context.Context, ring *Ring, name string, seen fs.FileInfo) error {
+	switch {
+	case seen.Mode().Type() == fs.ModeSymlink:
+		return bad(Unreadable, "it is a link, and links are not followed")
+	case !seen.Mode().IsRegular():
+		return bad(Unreadable, "it is no file")
 	}
+	file, err := v.root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return 0, bad(Unreadable, "it is no file")
+	if info, err := file.Stat(); err != nil || !os.SameFile(seen, info) {
+		return errors.Join(err, errReplaced)
 	}
 	_, err = ring.Open(ctx, io.Discard, file)
-	return info.Size(), err
+	return err
 }
