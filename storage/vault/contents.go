@@ -24,7 +24,7 @@ const (
 	migratedMark = ".gpg-v21-migrated" // gpg 2 need not take over what is in secring.gpg
 	keyDir       = "private-keys-v1.d" // of gpg 2's agent, a file a key
 	noteName     = ".appliance-vault.json"
-	maxRing      = 64 << 20
+	maxRing      = 64 << 20 // and of all key files together
 )
 
 // contents is what is in a home.
@@ -33,6 +33,7 @@ type contents struct {
 	public   []block
 	secret   []block
 	keyFiles map[string][]byte // by keygrip
+	keyBytes int64             // of them
 	options  string
 	damaged  []string // files that could be read in part only
 }
@@ -91,16 +92,16 @@ func readContents(dir string) (contents, error) {
 var errNoFile = errors.New("it is no file, or too large")
 
 // readRegular reads a file of a directory that somebody else may write to: nothing outside of it, nothing that never ends.
-func readRegular(root *os.Root, name string) ([]byte, error) {
+func readRegular(root *os.Root, name string, most int64) ([]byte, error) {
 	file, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > maxRing {
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > most {
 		return nil, errors.Join(err, errNoFile)
 	}
-	return io.ReadAll(io.LimitReader(file, maxRing))
+	return io.ReadAll(io.LimitReader(file, most))
 }
 
 // take reads a file that holds keys. What is damaged in it is no error: the file itself is kept.
@@ -110,7 +111,11 @@ func (c *contents) take(root *os.Root, e entry) error {
 	if !isKeyFile && !slices.Contains([]string{publicRing, secretRing, keybox, options}, e.name) {
 		return nil
 	}
-	data, err := readRegular(root, e.name)
+	most := int64(maxRing)
+	if isKeyFile {
+		most = min(maxKeyFile, maxRing-c.keyBytes)
+	}
+	data, err := readRegular(root, e.name, most)
 	if errors.Is(err, errNoFile) {
 		c.damaged = append(c.damaged, e.name)
 		return nil
@@ -133,6 +138,7 @@ func (c *contents) take(root *os.Root, e entry) error {
 		c.secret, err = splitBlocks(data)
 	default:
 		c.keyFiles[strings.TrimSuffix(name, ".key")] = data
+		c.keyBytes += int64(len(data))
 	}
 	if err != nil {
 		c.damaged = append(c.damaged, e.name)
@@ -171,7 +177,7 @@ func (c contents) aside(dir string, e entry) bool {
 			return true
 		}
 		defer root.Close()
-		text, err := readRegular(root, e.name)
+		text, err := readRegular(root, e.name, maxRing)
 		return err != nil || strings.Contains(string(text), "use-keyboxd")
 	}
 	return false

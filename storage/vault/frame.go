@@ -12,6 +12,7 @@ const (
 	tagSessionKey    = 1  // for a public key
 	tagPassphrase    = 3  // a session key for a passphrase
 	tagUnprotected   = 9  // data that gpg before 1.0.2 has encrypted
+	tagMarker        = 10 // says nothing
 	tagProtected     = 18 // encrypted data
 	tagAuthenticated = 20 // encrypted data, as gpg 2.3 and later may write it
 )
@@ -105,7 +106,7 @@ func (f *frame) begin() {
 		f.ended = tag == tagProtected || tag == tagAuthenticated || tag == tagUnprotected
 	}
 	f.header, f.recipient = f.header[:0], nil
-	if !slices.Contains([]byte{tagSessionKey, tagPassphrase, tagUnprotected, tagProtected, tagAuthenticated}, f.tag) {
+	if !slices.Contains([]byte{tagSessionKey, tagPassphrase, tagMarker, tagUnprotected, tagProtected, tagAuthenticated}, f.tag) {
 		f.alien = true
 	}
 }

@@ -48,7 +48,7 @@ func readNote(dir string) (n note, ok bool) {
 		return n, false
 	}
 	defer root.Close()
-	data, err := readRegular(root, noteName)
+	data, err := readRegular(root, noteName, maxRing)
 	if err != nil || json.Unmarshal(data, &n) != nil || n.Version != noteVersion {
 		return note{}, false
 	}
@@ -195,7 +195,7 @@ func (n note) untouched(dir string) bool {
 	}
 	defer root.Close()
 	for name, digest := range n.Files {
-		data, err := readRegular(root, name)
+		data, err := readRegular(root, name, maxRing)
 		if err != nil || digestOf(data) != digest {
 			return false
 		}

@@ -101,9 +101,10 @@ func bad(reason Reason, format string, args ...any) error {
 // believed only once the error is nil; *Bad is one that tells of the document.
 func (r *Ring) Open(ctx context.Context, dst io.Writer, src io.Reader) (Opened, error) {
 	source := &source{from: reading{ctx, src}}
-	f := &frame{from: bufio.NewReaderSize(source, bufferSize)}
-	if head, _ := f.from.(*bufio.Reader).Peek(64); bytes.HasPrefix(bytes.TrimSpace(head), []byte("-----BEGIN PGP MESSAGE")) {
-		block, err := armor.Decode(f.from)
+	input := bufio.NewReaderSize(source, bufferSize)
+	f := &frame{from: input}
+	if head, _ := input.Peek(64); bytes.HasPrefix(bytes.TrimSpace(head), []byte("-----BEGIN PGP MESSAGE")) {
+		block, err := armor.Decode(input)
 		if err != nil {
 			return Opened{}, source.blame(bad(NoMessage, "its ASCII armor is broken: %v", err))
 		}
@@ -125,10 +126,36 @@ func (r *Ring) Open(ctx context.Context, dst io.Writer, src io.Reader) (Opened, 
 		return Opened{}, source.blame(r.explain(f, err))
 	}
 	_, _ = io.Copy(io.Discard, f) // whether something follows
-	if source.err != nil || f.cut || f.extra {
+	f.extra = f.extra || !over(input)
+	if source.err != nil || f.cut || f.extra || f.alien {
 		return Opened{}, source.blame(r.explain(f, errors.New("it goes on after its end")))
 	}
 	return r.judge(message, n)
+}
+
+// over says whether nothing is left, but the end of an armor.
+func over(r *bufio.Reader) bool {
+	const end = "-----END PGP MESSAGE-----"
+	if blank(r) {
+		return true
+	}
+	line, _ := r.Peek(len(end))
+	n, _ := r.Discard(len(line))
+	return n == len(end) && string(line) == end && blank(r)
+}
+
+// blank passes white space, and says whether nothing follows.
+func blank(r io.ByteScanner) bool {
+	for {
+		b, err := r.ReadByte()
+		if err != nil {
+			return true
+		}
+		if strings.IndexByte(whitespace, b) < 0 {
+			_ = r.UnreadByte()
+			return false
+		}
+	}
 }
 
 // source remembers that reading has failed, which says nothing of the document.

@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"appliance/env/create"
@@ -214,5 +217,59 @@ func TestVerifyReachesNothingOutside(t *testing.T) {
 	must(t, v.verify(t.Context(), ring, "link/file"))
 	if len(v.report.Bad) != 1 || v.report.Bytes != 0 {
 		t.Errorf("through a link it reads %+v", v.report)
+	}
+}
+
+// What stands beside a message says nothing that was signed, whatever its size and place.
+func TestWhatStandsBesideAMessage(t *testing.T) {
+	h := newTestHost(t)
+	h.make(pair(t, 1))
+	sealed := h.seal("text")
+	armored := func(data []byte) []byte {
+		var text bytes.Buffer
+		must(t, writeArmor(&text, openpgp.MessageType, data))
+		return text.Bytes()
+	}
+	marker, padding := []byte{0xca, 3, 'P', 'G', 'P'}, []byte{0xd5, 1, 0} // RFC 9580 sections 5.8 and 5.14
+	_, head, length, _ := packetHead(sealed)
+	end := head + length
+	for _, test := range []struct {
+		name string
+		data []byte
+		want Reason
+	}{
+		{"armored", armored(sealed), ""},
+		{"armored between empty lines", append(append([]byte("\n\n"), armored(sealed)...), " \r\n\n"...), ""},
+		{"armored, then text", append(armored(sealed), "more"...), Tampered},
+		{"armored twice", append(armored(sealed), armored(sealed)...), Tampered},
+		{"a marker before it", slices.Concat(marker, sealed), ""},
+		{"a marker before it, a message after it", slices.Concat(marker, sealed, sealed), Tampered},
+		{"a marker in it", slices.Concat(sealed[:end], marker, sealed[end:]), ""},
+		{"a marker after it", slices.Concat(sealed, marker), Tampered},
+		{"padding before it", slices.Concat(padding, sealed), NoMessage},
+		{"padding before it, a message after it", slices.Concat(padding, sealed, sealed), NoMessage},
+		{"padding in it", slices.Concat(sealed[:end], padding, sealed[end:]), Tampered},
+	} {
+		if _, _, err := h.open(test.data); reasonOf(err) != test.want || test.want == "" && err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+// Large key files, or many, take no more memory than those of keys.
+func TestKeyFilesThatAreNone(t *testing.T) {
+	h := newTestHost(t)
+	h.make(pair(t, 1))
+	for n := range 3 {
+		must(t, os.WriteFile(h.path(keyDir, fmt.Sprintf("large%d.key", n)), nil, 0o600), os.Truncate(h.path(keyDir, fmt.Sprintf("large%d.key", n)), maxKeyFile+1))
+	}
+	have, err := readContents(h.path())
+	must(t, err)
+	if len(have.damaged) != 3 || len(have.keyFiles) != 4 {
+		t.Errorf("damaged: %q, key files: %d", have.damaged, len(have.keyFiles))
+	}
+	h.make(pair(t, 2))
+	if info, err := os.Stat(h.path(keyDir, "large0.key.damaged")); err != nil || info.Size() != maxKeyFile+1 {
+		t.Errorf("it is not kept: %v", err)
 	}
 }
