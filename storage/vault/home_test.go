@@ -431,3 +431,24 @@ func TestDirectoriesInPlacesOfFiles(t *testing.T) {
 		t.Errorf("it opens %q, %v", text, err)
 	}
 }
+
+// One key that is damaged in a keybox hides none of the others.
+func TestAKeyboxThatIsDamagedInOnePlace(t *testing.T) {
+	m := newMaker(t)
+	for n := range 3 {
+		m.run([]byte(newKey(t, encryptUser, n+1)), "--import")
+	}
+	data, err := os.ReadFile(filepath.Join(m.home, keybox))
+	must(t, err)
+	whole, err := readKeybox(data)
+	must(t, err)
+	second := bytes.Index(data, whole[1].bytes()[:200])
+	if len(whole) != 3 || second < 0 {
+		t.Fatalf("it has %d keys, the second at %d", len(whole), second)
+	}
+	data[second] = 0
+	found, err := readKeybox(data)
+	if err == nil || len(found) != 2 || !sameKey(found[0], whole[0]) || !sameKey(found[1], whole[2]) {
+		t.Errorf("%d keys are found, %v", len(found), err)
+	}
+}

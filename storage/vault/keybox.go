@@ -8,12 +8,9 @@ import (
 // readKeybox reads the OpenPGP keys of a pubring.kbx, as kbx/keybox-blob.c of GnuPG tells its form: blobs, each with its length,
 // its type and, for keys, where the key lies in it. Keys that could be read come with the error.
 func readKeybox(data []byte) ([]block, error) {
-	const (
-		header  = 1 // type of the first blob
-		openPGP = 2
-		deleted = 0
-	)
+	const openPGP = 2 // others are the head, keys that were deleted, certificates
 	var blocks []block
+	var damaged error
 	for len(data) > 0 {
 		if len(data) < 5 {
 			return blocks, errPacket
@@ -24,21 +21,31 @@ func readKeybox(data []byte) ([]block, error) {
 		}
 		blob := data[:size]
 		data = data[size:]
-		if kind := blob[4]; kind == header || kind == deleted || kind != openPGP {
+		if blob[4] != openPGP {
 			continue
 		}
-		if len(blob) < 16 {
-			return blocks, errPacket
+		b, err := keyOf(blob)
+		if err != nil {
+			damaged = err
+			continue
 		}
-		from, length := int64(binary.BigEndian.Uint32(blob[8:])), int64(binary.BigEndian.Uint32(blob[12:]))
-		if from < 16 || from+length > size {
-			return blocks, errPacket
-		}
-		found, err := splitBlocks(blob[from : from+length])
-		if err != nil || len(found) != 1 {
-			return blocks, errors.Join(err, errPacket)
-		}
-		blocks = append(blocks, found[0])
+		blocks = append(blocks, b)
 	}
-	return blocks, nil
+	return blocks, damaged
+}
+
+// keyOf answers the key in a blob.
+func keyOf(blob []byte) (block, error) {
+	if len(blob) < 16 {
+		return nil, errPacket
+	}
+	from, length := int64(binary.BigEndian.Uint32(blob[8:])), int64(binary.BigEndian.Uint32(blob[12:]))
+	if from < 16 || from+length > int64(len(blob)) {
+		return nil, errPacket
+	}
+	found, err := splitBlocks(blob[from : from+length])
+	if err != nil || len(found) != 1 {
+		return nil, errors.Join(err, errPacket)
+	}
+	return found[0], nil
 }
