@@ -187,7 +187,7 @@ func (v *store) stream(p plan, size int) {
 		})
 	}
 	v.measure(plan{0, max(1, p.rounds/2)}, turns...)
-	const limit = 30 << 20 / 1e6 // 30 MiB in MB
+	const limit = 30 // MB
 	for verb := range verbs {
 		v.row(v.ours(most, "vault "+verb)).requireEach(limit)
 	}
