@@ -151,6 +151,7 @@ func TestMachine(t *testing.T) {
 		{"visitors wait, and are never refused", neverRefused},
 		{"the front has no rights", withoutRights},
 		{"sockets of systemd, from the first second of a boot", bySocketUnit},
+		{"gpg 2.4 and we open what the other seals", vaulted},
 		{"back by itself after a reboot", rebooted},
 		{"a broken image fails with the reason and leaves the old stack serving", broken},
 		{"a boot with a broken environment fails with the reason and brings the old stack back", brokenEnv},

@@ -27,8 +27,8 @@ var (
 		"ca-certificates", "curl", "dbus", "docker.io", "iproute2", "iptables", "kmod", "libpam-systemd", "procps",
 		"systemd", "systemd-sysv", "udev",
 	}
-	// In bookworm the client is still part of docker.io.
-	suitePackages = map[string][]string{"trixie": {"docker-cli"}, "bookworm": nil}
+	// In bookworm the client is still part of docker.io. trixie has GnuPG 2.4, and hosts of tests may have an older one.
+	suitePackages = map[string][]string{"trixie": {"docker-cli", "gnupg"}, "bookworm": nil}
 
 	// unneeded are paths that a machine under test does not need and that would only make its image larger.
 	unneeded = []string{"./var/cache/apt/*", "./var/lib/apt/lists/*", "./usr/share/doc/*", "./usr/share/man/*", "./usr/share/locale/*"}
