@@ -21,6 +21,7 @@ type Mount struct {
 	Type     string // "ext4"
 	ReadOnly bool   // the mount, or the file system as a whole
 	device   string // "253:17"
+	root     string // which directory of the file system is at Point: "/", unless only a part of it is seen there
 }
 
 // MountOf tells which file system path lies on, links followed, and whether it is mounted at that very place. What is at path
@@ -58,23 +59,36 @@ func (s *System) resolve(path string) (string, error) {
 	}
 }
 
-// mountOf finds the mount that a path without links lies on: the longest mount point above it and, of several at one place, the
-// last. The table is that of proc(5), mountinfo.
-func mountOf(table, path string) (m Mount, found bool) {
+// mountOf finds the mount that a path without links lies on. The table is that of proc(5), mountinfo.
+func mountOf(table, path string) (m Mount, found bool) { return deepest(mountsIn(table), path) }
+
+// mountsIn reads such a table.
+func mountsIn(table string) (mounts []Mount) {
 	for line := range strings.Lines(table) {
 		fields := strings.Fields(line)
 		dash := slices.Index(fields, "-")
 		if dash < 6 || len(fields) < dash+4 {
 			continue
 		}
-		point := unescapeOctal(fields[4])
-		if !below(path, point) || len(point) < len(m.Point) {
-			continue
+		mounts = append(mounts, Mount{Point: unescapeOctal(fields[4]), Source: unescapeOctal(fields[dash+2]), Type: fields[dash+1],
+			ReadOnly: hasOption(fields[5], "ro") || hasOption(fields[dash+3], "ro"), device: fields[2], root: unescapeOctal(fields[3])})
+	}
+	return mounts
+}
+
+// deepest is the mount with the longest mount point above a path and, of several at one place, the last.
+func deepest(mounts []Mount, path string) (m Mount, found bool) {
+	for _, candidate := range mounts {
+		if below(path, candidate.Point) && len(candidate.Point) >= len(m.Point) {
+			m, found = candidate, true
 		}
-		m, found = Mount{Point: point, Source: unescapeOctal(fields[dash+2]), Type: fields[dash+1], device: fields[2],
-			ReadOnly: hasOption(fields[5], "ro") || hasOption(fields[dash+3], "ro")}, true
 	}
 	return m, found
+}
+
+// inside is where a path that lies on the mount lies in its file system.
+func (m Mount) inside(path string) string {
+	return filepath.Join(m.root, strings.TrimPrefix(path, m.Point))
 }
 
 // below says whether path is at or below dir; both are clean.

@@ -21,12 +21,12 @@ func TestMountTable(t *testing.T) {
 26 short
 `
 	for path, want := range map[string]Mount{
-		"/":                    {"/", "/dev/sda1", "ext4", false, "8:1"},
-		"/database":            {"/", "/dev/sda1", "ext4", false, "8:1"},
-		"/data":                {"/data", "/dev/over", "ext4", false, "8:4"},
-		"/data/in side/x":      {"/data/in side", "none", "tmpfs", true, "0:40"},
-		"/volatile/a/b":        {"/volatile", "/dev/sdc1", "xfs", true, "8:3"},
-		"/volatile-is-another": {"/", "/dev/sda1", "ext4", false, "8:1"},
+		"/":                    {"/", "/dev/sda1", "ext4", false, "8:1", "/"},
+		"/database":            {"/", "/dev/sda1", "ext4", false, "8:1", "/"},
+		"/data":                {"/data", "/dev/over", "ext4", false, "8:4", "/"},
+		"/data/in side/x":      {"/data/in side", "none", "tmpfs", true, "0:40", "/"},
+		"/volatile/a/b":        {"/volatile", "/dev/sdc1", "xfs", true, "8:3", "/"},
+		"/volatile-is-another": {"/", "/dev/sda1", "ext4", false, "8:1", "/"},
 	} {
 		if got, found := mountOf(table, path); !found || got != want {
 			t.Errorf("%s lies on %+v, %v", path, got, found)

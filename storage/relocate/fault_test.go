@@ -254,16 +254,21 @@ func TestAStopIsObeyedAndWhatWasCopiedIsKept(t *testing.T) {
 	}
 }
 
-func TestSomebodyHasAFileOpen(t *testing.T) {
+// Whoever would go on with the old directory is in the way of a move, however it sees it.
+func TestSomebodyUsesIt(t *testing.T) {
+	const apart = "exec unshare -m --propagation private sh -c "
 	for _, test := range []struct{ name, script, want string }{
-		{"open", "exec 3<" + "inside/file; cd /; echo; exec sleep 60", "/var/lib/db/inside/file open"},
-		{"as working directory", "cd inside; echo; exec sleep 60", "/var/lib/db/inside open"},
+		{"open", "exec 3<" + "inside/file; cd /; echo; exec sleep 60", "/var/lib/db/inside/file"},
+		{"as working directory", "cd inside; echo; exec sleep 60", "/var/lib/db/inside"},
+		{"mapped, and closed", `file=$PWD/inside/file; cd /; ` + mapFile + `="$file" exec "$PROGRAM"`, "/var/lib/db/inside/file"},
+		{"mounted in a container", apart + `'mount --bind inside "$ELSEWHERE"; cd /; echo; exec sleep 60'`, "/var/lib/db/inside"},
+		{"open in a container, by another name", apart + `'mount --bind .. "$ELSEWHERE"; cd "$ELSEWHERE/db/inside"; echo; exec sleep 60'`, "/var/lib/db/inside"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHost(t, true)
 			h.write(theMove.From+"/inside/file", "x", 0o600)
 			cmd := exec.CommandContext(t.Context(), "sh", "-c", test.script)
-			cmd.Dir = h.path(theMove.From)
+			cmd.Dir, cmd.Env = h.path(theMove.From), append(os.Environ(), "PROGRAM="+os.Args[0], "ELSEWHERE="+t.TempDir())
 			out, err := cmd.StdoutPipe()
 			must(t, err, cmd.Start())
 			t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
@@ -272,7 +277,7 @@ func TestSomebodyHasAFileOpen(t *testing.T) {
 			r := h.relocator()
 			r.endLimit = 100 * time.Millisecond
 			err = r.Move(t.Context(), theMove)
-			if err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf("somebody still works there: sleep (PID %d) has %s", cmd.Process.Pid, test.want)) {
+			if err == nil || !strings.HasSuffix(err.Error(), fmt.Sprintf(" (PID %d) has %s in use", cmd.Process.Pid, test.want)) {
 				t.Errorf("it says %v", err)
 			}
 			if !h.runs(unit) {
@@ -282,6 +287,46 @@ func TestSomebodyHasAFileOpen(t *testing.T) {
 			time.AfterFunc(50*time.Millisecond, func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 			must(t, r.wholly(t.Context(), theMove))
 		})
+	}
+}
+
+// The kernel has what no process has.
+func TestTheKernelUsesIt(t *testing.T) {
+	t.Run("mounted elsewhere", func(t *testing.T) {
+		h := newHost(t, true)
+		h.write(theMove.From+"/inside/file", "x", 0o600)
+		elsewhere := t.TempDir()
+		must(t, unix.Mount(h.path(theMove.From+"/inside"), elsewhere, "", unix.MS_BIND, ""))
+		h.refusedWhileUsed("the mount at " + elsewhere + " has /var/lib/db/inside")
+		must(t, unix.Unmount(elsewhere, 0), h.relocator().wholly(t.Context(), theMove))
+	})
+	t.Run("a device", func(t *testing.T) {
+		h := newHost(t, true)
+		h.write(theMove.From+"/image", strings.Repeat("x", 1<<20), 0o600)
+		out, err := exec.CommandContext(t.Context(), "losetup", "-f", "--show", h.path(theMove.From+"/image")).Output()
+		if err != nil {
+			skip(t, "cannot have a loop device: %v", err)
+		}
+		loop := strings.TrimSpace(string(out))
+		detached := func() error { return exec.Command("losetup", "-d", loop).Run() }
+		h.refusedWhileUsed(loop + " has /var/lib/db/image")
+		must(t, detached(), h.relocator().wholly(t.Context(), theMove))
+	})
+	t.Run("mounted elsewhere, and only renamed", func(t *testing.T) {
+		h := newHost(t, false)
+		h.write(theMove.From+"/inside/file", "x", 0o600)
+		elsewhere := t.TempDir()
+		must(t, unix.Mount(h.path(theMove.From+"/inside"), elsewhere, "", unix.MS_BIND, ""))
+		must(t, h.relocator().wholly(t.Context(), theMove), unix.Unmount(elsewhere, 0))
+	})
+}
+
+func (h *host) refusedWhileUsed(why string) {
+	h.t.Helper()
+	r := h.relocator()
+	r.endLimit = 50 * time.Millisecond
+	if err := r.Move(h.t.Context(), theMove); err == nil || !strings.Contains(err.Error(), "somebody still works there: "+why) {
+		h.t.Errorf("it says %v", err)
 	}
 }
 

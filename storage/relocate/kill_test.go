@@ -30,7 +30,28 @@ func TestMain(m *testing.M) {
 	if root := os.Getenv(killRoot); root != "" {
 		os.Exit(moveUntilKilled(root))
 	}
+	if path := os.Getenv(mapFile); path != "" {
+		os.Exit(mapUntilKilled(path))
+	}
 	os.Exit(m.Run())
+}
+
+// mapFile makes the test binary a process that has the file at a path in memory, and not open.
+const mapFile = "APPLIANCE_TEST_RELOCATE_MAP"
+
+func mapUntilKilled(path string) int {
+	file, err := os.Open(path)
+	if err == nil {
+		_, err = syscall.Mmap(int(file.Fd()), 0, 1, syscall.PROT_READ, syscall.MAP_SHARED)
+	}
+	if err != nil || file.Close() != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println()
+	for {
+		_ = syscall.Pause() // the runtime sends signals of its own
+	}
 }
 
 // moveUntilKilled is what the supervisor does, in a process that has just started.

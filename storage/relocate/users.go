@@ -70,7 +70,7 @@ func (t *moving) startAgain(ctx context.Context) error {
 	return nil
 }
 
-// unused fails when something is mounted below From, or somebody has something of it open. It waits a little for processes that
+// unused fails when something is mounted below From, or somebody has something of it in use. It waits a little for processes that
 // are about to end.
 func (t *moving) unused(ctx context.Context) error {
 	mounts, err := t.System.MountsBelow(t.From)
@@ -85,6 +85,9 @@ func (t *moving) unused(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		users, err := t.System.UsersBelow(t.From)
+		if t.journal.Action == Rename { // a mount of it, of a container, goes along
+			users = slices.DeleteFunc(users, func(user system.Process) bool { return user.Mount })
+		}
 		if err != nil || len(users) == 0 {
 			return err
 		}
@@ -103,7 +106,7 @@ func stillThere(users []system.Process) error {
 	for _, user := range users {
 		names = append(names, user.String())
 	}
-	return remedy.With(errors.New("somebody still works there: "+few(names)+" open"), "stop them")
+	return remedy.With(errors.New("somebody still works there: "+few(names)+" in use"), "stop them; of a container, `docker stop` it")
 }
 
 // few is a list that fits a line.
