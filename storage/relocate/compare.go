@@ -37,6 +37,23 @@ func (c *copier) compare(ctx context.Context) error {
 	return now.first
 }
 
+// unchangedAt fails when the source, which has another name by now, is not as it was copied.
+func (c *copier) unchangedAt(ctx context.Context, path string) error {
+	top, err := openTop(c.sys.Path(path))
+	if err != nil {
+		return c.sourceError("", err)
+	}
+	defer unix.Close(top)
+	now := fingerprint{seed: c.seed}
+	if err := now.directory(ctx, top, ""); err != nil {
+		return err
+	}
+	if now.sum != c.source.sum {
+		return c.sourceError("", errChanged)
+	}
+	return nil
+}
+
 type comparison struct {
 	*copier
 	source fingerprint

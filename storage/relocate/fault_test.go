@@ -290,6 +290,53 @@ func TestSomebodyUsesIt(t *testing.T) {
 	}
 }
 
+// Between the last look at the old directory and the moment of the link somebody comes, works there, and may stay. What he has written is not lost.
+func TestSomebodyComesAtTheLastMoment(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		inTwo bool
+		at    string
+		stays bool
+		err   string
+	}{
+		{"and goes", false, "exchange /var/lib/.db.relocated and /var/lib/db", false, "it has changed while it was copied: somebody still works on it"},
+		{"and stays", false, "exchange /var/lib/.db.relocated and /var/lib/db", true, "has /var/lib/.db.relocated/inside in use"},
+		{"and goes, where names are not exchanged", true, "rename /var/lib/db to /var/lib/.db.relocated", false, "it has changed while it was copied: somebody still works on it"},
+		{"and stays, where names are not exchanged", true, "rename /var/lib/db to /var/lib/.db.relocated", true, "has /var/lib/.db.relocated/inside in use"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHost(t, true)
+			h.inTwo = test.inTwo
+			h.write(theMove.From+"/inside/file", "x", 0o600)
+			cmd := exec.CommandContext(t.Context(), "sleep", "60")
+			cmd.Dir = h.path(theMove.From + "/inside")
+			h.when(test.at, func() {
+				h.write(theMove.From+"/inside/file", "y", 0o600)
+				if test.stays {
+					must(t, cmd.Start())
+				}
+			})
+			r := h.relocator()
+			r.endLimit = 100 * time.Millisecond
+			err := r.Move(t.Context(), theMove)
+			if err == nil || !strings.HasSuffix(err.Error(), test.err) {
+				t.Errorf("it says %v", err)
+			}
+			if text, err := os.ReadFile(h.path(theMove.From + "/inside/file")); string(text) != "y" || err != nil {
+				t.Errorf("at the old place it reads %q, %v", text, err)
+			}
+			want := described(t, h.path(theMove.From))
+			h.untouched(want)
+			if test.stays {
+				must(t, cmd.Process.Kill())
+				_ = cmd.Wait() // it was killed
+			}
+			must(t, h.relocator().wholly(t.Context(), theMove))
+			h.moved(want)
+		})
+	}
+}
+
 // The kernel has what no process has.
 func TestTheKernelUsesIt(t *testing.T) {
 	t.Run("mounted elsewhere", func(t *testing.T) {

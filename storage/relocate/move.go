@@ -28,9 +28,10 @@ type moving struct {
 	*Relocator
 	Move
 	journal journal
-	stopped bool // the units are down
-	started bool // they are up again
-	between bool // it is not known which directory is found after a power cut: nobody may write now
+	stopped bool    // the units are down
+	started bool    // they are up again
+	copied  *copier // what was copied, to be held against what the old directory is in the end
+	between bool    // it is not known which directory is found after a power cut: nobody may write now
 }
 
 // Move does what Look finds, save for taking the old directory away. When it returns with an error, the units run again on the old directory, unless the error says
@@ -114,7 +115,7 @@ func (t *moving) becomeLink(ctx context.Context, now kind) (moved bool, err erro
 	}
 	switch t.journal.Action {
 	case Rename:
-		err = t.rename()
+		err = t.rename(ctx)
 		if !errors.Is(err, unix.EXDEV) {
 			return err == nil, err
 		}
@@ -127,7 +128,7 @@ func (t *moving) becomeLink(ctx context.Context, now kind) (moved bool, err erro
 		}
 		t.journal.Action = Copy
 	case Link:
-		return true, t.link()
+		return true, t.link(ctx)
 	}
 	err = t.copy(ctx)
 	return err == nil, err
@@ -167,7 +168,7 @@ func (t *moving) begin(ctx context.Context) (bool, error) {
 	if err := t.stop(ctx); err != nil {
 		return false, err
 	}
-	return true, t.unused(ctx)
+	return true, t.unused(ctx, t.From)
 }
 
 // copy moves to another file system.
@@ -182,7 +183,7 @@ func (t *moving) copy(ctx context.Context) error {
 	if err != nil {
 		return t.giveUp(ctx, err)
 	}
-	if err := t.unused(ctx); err != nil {
+	if err := t.unused(ctx, t.From); err != nil {
 		return err
 	}
 	if err := t.identify(copyOf(t.Move)); err != nil {
@@ -195,7 +196,8 @@ func (t *moving) copy(ctx context.Context) error {
 	if err := t.System.Rename(copyOf(t.Move), t.To); err != nil { // over an empty directory, if there is one
 		return err
 	}
-	return t.swap()
+	t.copied = c
+	return t.swap(ctx)
 }
 
 // identify notes what is to be told from everything else later: the directories at From, and at the place that is to be To.

@@ -57,7 +57,7 @@ func (t *moving) takeBack() error {
 }
 
 // rename moves within one file system: a link takes the new place, and changes places with the directory.
-func (t *moving) rename() error {
+func (t *moving) rename(ctx context.Context) error {
 	if err := t.System.Remove(t.To); err != nil { // there is nothing, or an empty directory
 		return err
 	}
@@ -71,11 +71,11 @@ func (t *moving) rename() error {
 	if err := t.System.Symlink(t.System.Path(t.To), t.To); err != nil {
 		return err
 	}
-	return t.exchange(t.To)
+	return t.exchange(ctx, t.To)
 }
 
 // link replaces an empty directory by a link to what is at To.
-func (t *moving) link() error {
+func (t *moving) link(ctx context.Context) error {
 	if empty, err := t.isEmpty(t.From); err != nil {
 		return err
 	} else if !empty {
@@ -88,22 +88,28 @@ func (t *moving) link() error {
 	if err := t.save(t.journal); err != nil {
 		return err
 	}
-	return t.swap()
+	return t.swap(ctx)
 }
 
 // swap puts the link to To in the place of From, whose directory then has a name beside it.
-func (t *moving) swap() error {
+func (t *moving) swap(ctx context.Context) error {
 	if err := t.System.Symlink(t.System.Path(t.To), oldOf(t.Move)); err != nil {
 		return err
 	}
-	return t.exchange(oldOf(t.Move))
+	return t.exchange(ctx, oldOf(t.Move))
 }
 
-// exchange lets the link that is at a path and the directory at From change places: in one step where the file system can.
-func (t *moving) exchange(with string) error {
+// exchange lets the link that is at a path and the directory at From change places: in one step where the file system can. They change back
+// if somebody has come to the directory at the last moment.
+func (t *moving) exchange(ctx context.Context, with string) error {
 	err := t.System.Exchange(with, t.From)
-	if errors.Is(err, system.ErrNoExchange) {
-		err = t.exchangeInTwo(with)
+	switch {
+	case errors.Is(err, system.ErrNoExchange):
+		err = t.exchangeInTwo(ctx, with)
+	case err == nil:
+		if err = t.asCopied(ctx, with); err != nil {
+			err = errors.Join(err, t.System.Exchange(with, t.From))
+		}
 	}
 	if err != nil { // of the exchange, or of the sync after it
 		now, kindErr := t.kindOf(t.From, t.To)
@@ -113,7 +119,7 @@ func (t *moving) exchange(with string) error {
 }
 
 // exchangeInTwo leaves a moment without anything at From. The journal knows.
-func (t *moving) exchangeInTwo(with string) error {
+func (t *moving) exchangeInTwo(ctx context.Context, with string) error {
 	if err := t.System.Remove(with); err != nil {
 		return err
 	}
@@ -124,7 +130,22 @@ func (t *moving) exchangeInTwo(with string) error {
 	if err := t.System.Rename(t.From, with); err != nil {
 		return err
 	}
+	if err := t.asCopied(ctx, with); err != nil {
+		return errors.Join(err, t.System.Rename(with, t.From))
+	}
 	return t.System.Symlink(t.System.Path(t.To), t.From)
+}
+
+// asCopied fails when the old directory, which has another name by now, is not as it was copied, or somebody is there who may still change it: who came
+// between the last look and the exchange would work on what is to be removed.
+func (t *moving) asCopied(ctx context.Context, old string) error {
+	if t.copied == nil { // it was not
+		return nil
+	}
+	if err := t.unused(ctx, old); err != nil {
+		return err
+	}
+	return t.copied.unchangedAt(ctx, old)
 }
 
 // finishSwap goes on with an exchange in two steps, if its first was taken. What users have made at From meanwhile, as it was gone, is
@@ -144,7 +165,7 @@ func (t *moving) finishSwap(ctx context.Context, now kind) (finished bool, err e
 		return false, err
 	}
 	if now == directory {
-		if err := t.unused(ctx); err != nil {
+		if err := t.unused(ctx, t.From); err != nil {
 			return false, err
 		}
 		if err := t.setAside(); err != nil {

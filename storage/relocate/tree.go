@@ -1,6 +1,7 @@
 package relocate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -162,4 +163,28 @@ type trait struct {
 func (f *fingerprint) add(path string, st *unix.Stat_t) {
 	f.sum += maphash.Comparable(f.seed, trait{path, st.Ino, uint64(st.Size), uint64(st.Nlink), st.Rdev, st.Mode, st.Uid, st.Gid,
 		st.Mtim.Sec, st.Mtim.Nsec, st.Ctim.Sec, st.Ctim.Nsec}) // that it may overflow does not matter
+}
+
+// directory adds all that is in an open directory. The path is of that, below the top.
+func (f *fingerprint) directory(ctx context.Context, dir int, path string) error {
+	return eachName(dir, func(name string) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		at := filepath.Join(path, name)
+		st, err := stat(dir, name)
+		if err != nil {
+			return fmt.Errorf("cannot look at %s: %w", at, err)
+		}
+		f.add(at, &st)
+		if !isKind(&st, unix.S_IFDIR) {
+			return nil
+		}
+		fd, err := openDir(dir, name)
+		if err != nil {
+			return fmt.Errorf("cannot look at %s: %w", at, err)
+		}
+		defer unix.Close(fd)
+		return f.directory(ctx, fd, at)
+	})
 }

@@ -70,10 +70,10 @@ func (t *moving) startAgain(ctx context.Context) error {
 	return nil
 }
 
-// unused fails when something is mounted below From, or somebody has something of it in use. It waits a little for processes that
+// unused fails when something is mounted below a place, or somebody has something of it in use. It waits a little for processes that
 // are about to end.
-func (t *moving) unused(ctx context.Context) error {
-	mounts, err := t.System.MountsBelow(t.From)
+func (t *moving) unused(ctx context.Context, at string) error {
+	mounts, err := t.System.MountsBelow(at)
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (t *moving) unused(ctx context.Context) error {
 	tick := time.NewTicker(t.endLimit / 100)
 	defer tick.Stop()
 	for {
-		users, err := t.System.UsersBelow(t.From)
+		users, err := t.System.UsersBelow(at)
 		if t.journal.Action == Rename { // a mount of it, of a container, goes along
 			users = slices.DeleteFunc(users, func(user system.Process) bool { return user.Mount })
 		}
