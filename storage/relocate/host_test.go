@@ -56,6 +56,20 @@ type host struct {
 
 	// inTwo stands for a file system that cannot exchange names.
 	inTwo bool
+	// stuck stands for one that does not take the directory to the other place: of a project of its own, or of an overlay's lower layer.
+	stuck bool
+}
+
+// refuses is what these file systems have against an effect.
+func refuses(e system.Effect, inTwo, stuck bool) error {
+	leads := e.String() == "exchange "+theMove.To+" and "+theMove.From || e.String() == "rename "+theMove.From+" to "+theMove.To
+	switch {
+	case e.Op == "exchange" && inTwo:
+		return system.ErrNoExchange
+	case leads && stuck:
+		return fmt.Errorf("cannot: %w", unix.EXDEV)
+	}
+	return nil
 }
 
 const (
@@ -116,8 +130,8 @@ func (h *host) system() *system.System {
 		if h.cut > 0 && n >= h.cut {
 			return errCut
 		}
-		if e.Op == "exchange" && h.inTwo {
-			return system.ErrNoExchange
+		if err := refuses(e, h.inTwo, h.stuck); err != nil {
+			return err
 		}
 		if watch != nil {
 			return watch(e.String())

@@ -24,6 +24,7 @@ const (
 	killRoot  = "APPLIANCE_TEST_RELOCATE_ROOT"
 	killAt    = "APPLIANCE_TEST_RELOCATE_KILL"   // 0: never; then it says how many there are
 	killInTwo = "APPLIANCE_TEST_RELOCATE_IN_TWO" // not empty: names cannot be exchanged
+	killStuck = "APPLIANCE_TEST_RELOCATE_STUCK"  // not empty: the directory is not moved, though the file system is the same
 )
 
 func TestMain(m *testing.M) {
@@ -66,10 +67,7 @@ func moveUntilKilled(root string) int {
 			select {} // it is on its way
 		}
 		effects <- n
-		if e.Op == "exchange" && os.Getenv(killInTwo) != "" {
-			return system.ErrNoExchange
-		}
-		return nil
+		return refuses(e, os.Getenv(killInTwo) != "", os.Getenv(killStuck) != "")
 	}})
 	h := &host{root: root}
 	r := New(Config{System: sys, Units: h, Dir: journals, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
@@ -88,6 +86,9 @@ func (h *host) killed(n int) (stdout string, err error) {
 	if h.inTwo {
 		cmd.Env = append(cmd.Env, killInTwo+"=1")
 	}
+	if h.stuck {
+		cmd.Env = append(cmd.Env, killStuck+"=1")
+	}
 	out, err := cmd.Output()
 	return string(out), err
 }
@@ -97,13 +98,14 @@ type sweep struct {
 	name    string
 	apart   bool
 	inTwo   bool
+	stuck   bool
 	prepare func(h *host) // after the tree is planted
 }
 
 var sweeps = []sweep{
-	{"to another file system", true, false, func(*host) {}},
-	{"to another file system that cannot exchange names", true, true, func(*host) {}},
-	{"over a copy that was begun before", true, false, func(h *host) {
+	{"to another file system", true, false, false, func(*host) {}},
+	{"to another file system that cannot exchange names", true, true, false, func(*host) {}},
+	{"over a copy that was begun before", true, false, false, func(h *host) {
 		other := h.path(theMove.From) + "/a/other"
 		must(h.t, exec.CommandContext(h.t.Context(), "cp", "-a", h.path(theMove.From), h.path(copyOf(theMove))).Run())
 		// Since then there is another file of two names. In the copy they are names of one that is like it.
@@ -114,9 +116,11 @@ var sweeps = []sweep{
 		change(h.t, h.path(theMove.From))
 		h.write(journals+"/var-lib-db.json", `{"version":1,"from":"/var/lib/db","to":"/data/db","state":"copying","action":"copy","apart":true,"units":["`+unit+`"]}`, 0o600)
 	}},
-	{"within one file system", false, false, func(*host) {}},
-	{"within one file system that cannot exchange names", false, true, func(*host) {}},
-	{"an empty directory to what is there already", true, false, func(h *host) {
+	{"within one file system", false, false, false, func(*host) {}},
+	{"within one file system that cannot exchange names", false, true, false, func(*host) {}},
+	{"within one file system that does not let the directory go there", false, false, true, func(*host) {}},
+	{"within one file system that neither lets it go nor exchanges names", false, true, true, func(*host) {}},
+	{"an empty directory to what is there already", true, false, false, func(h *host) {
 		must(h.t, exec.CommandContext(h.t.Context(), "cp", "-a", h.path(theMove.From), h.path(theMove.To)).Run())
 		must(h.t, os.RemoveAll(h.path(theMove.From)), os.Mkdir(h.path(theMove.From), 0o755))
 	}},
@@ -124,7 +128,7 @@ var sweeps = []sweep{
 
 func (s sweep) host(t testing.TB) *host {
 	h := newHostInMemory(t, s.apart)
-	h.inTwo = s.inTwo
+	h.inTwo, h.stuck = s.inTwo, s.stuck
 	plant(t, h.path(theMove.From))
 	s.prepare(h)
 	return h

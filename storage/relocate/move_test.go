@@ -10,13 +10,16 @@ func TestMove(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		apart  bool
+		stuck  bool
 		action Action
 	}{
-		{"to another file system", true, Copy},
-		{"within one file system", false, Rename},
+		{"to another file system", true, false, Copy},
+		{"within one file system", false, false, Rename},
+		{"within one file system that does not let it go", false, true, Rename},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHost(t, test.apart)
+			h.stuck = test.stuck
 			plant(t, h.path(h.move.From))
 			want := described(t, h.path(h.move.From))
 			r := h.relocator()
