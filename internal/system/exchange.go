@@ -46,22 +46,6 @@ func (s *System) SyncDirs(paths ...string) error {
 	return nil
 }
 
-// SyncAll makes durable all that was written to the file system that path lies on.
-func (s *System) SyncAll(path string) error {
-	if err := s.Observe("syncfs", path); err != nil {
-		return err
-	}
-	fd, err := unix.Open(s.Path(path), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("cannot sync the file system of %s: %w", path, err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Syncfs(fd); err != nil {
-		return fmt.Errorf("cannot sync the file system of %s: %w", path, err)
-	}
-	return nil
-}
-
 // What follows is for directories that somebody else may write to, at the same time as we look: links there lead us nowhere else.
 
 // LinkIn gives the file or link at name below the directory dir a second name, the path to, durably.

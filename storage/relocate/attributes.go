@@ -23,7 +23,7 @@ func (c *copier) attributes(from, to int, name string, st *unix.Stat_t, path str
 		return fmt.Errorf("cannot keep its owner: %w", err)
 	}
 	if !isKind(st, unix.S_IFLNK) { // nothing asks for the mode of a link
-		if err := unix.Fchmodat(to, name, st.Mode&0o7777, 0); err != nil {
+		if err := setMode(to, name, st.Mode&0o7777); err != nil {
 			return fmt.Errorf("cannot keep its mode: %w", err)
 		}
 	}
@@ -34,6 +34,23 @@ func (c *copier) attributes(from, to int, name string, st *unix.Stat_t, path str
 		return fmt.Errorf("cannot keep its times: %w", err)
 	}
 	return nil
+}
+
+// setMode sets the mode of what is at a name, and never of what a link there leads to, as fchmodat(2) does.
+func setMode(dir int, name string, mode uint32) error {
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if isKind(&st, unix.S_IFLNK) {
+		return unix.ELOOP
+	}
+	return unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode)
 }
 
 // inDir is a path of an entry of an open directory, for calls that want one. None of it can be a link but the entry, which

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -70,10 +71,12 @@ func (c *copier) copyTree(ctx context.Context) error {
 	c.links, c.taken = map[uint64]*link{}, map[uint64]bool{}
 	c.jobs, c.proofs = make(chan job, 64), newProofs(c)
 	root, err := c.open()
+	defer func() { unix.Close(c.top) }()
 	if err != nil {
+		unix.Close(root.from)
+		unix.Close(root.to)
 		return c.targetError("", err)
 	}
-	defer unix.Close(c.top)
 
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -93,32 +96,53 @@ func (c *copier) copyTree(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return c.sys.SyncAll(c.to)
+	return c.sync()
 }
 
 // open opens both tops. What an earlier run has written is brought to the disk, so that it can be read from there.
-func (c *copier) open() (*pair, error) {
-	p := &pair{fresh: !c.sys.Exists(c.to)}
+func (c *copier) open() (p *pair, err error) {
+	p, c.top = &pair{from: -1, to: -1, fresh: !c.sys.Exists(c.to)}, -1
 	p.pending.Store(1)
 	if p.fresh {
 		if err := c.sys.Mkdir(c.to, 0o700); err != nil {
-			return nil, err
+			return p, err
 		}
-	} else if err := c.sys.SyncAll(c.to); err != nil {
-		return nil, err
 	}
-	var err error
-	if p.from, err = openTop(c.sys.Path(c.from)); err != nil {
-		return nil, err
+	if p.from, err = openTop(c.sys.Path(c.from)); err == nil {
+		p.stat, err = stat(p.from, ".")
 	}
-	p.stat, err = stat(p.from, ".")
-	if err == nil {
-		p.to, err = openTop(c.sys.Path(c.to))
+	if err != nil {
+		return p, err
 	}
-	if err == nil {
+	if p.to, err = openTop(c.sys.Path(c.to)); err == nil {
 		c.top, err = unix.FcntlInt(uintptr(p.to), unix.F_DUPFD_CLOEXEC, 0) // hard links are made from it to the end
 	}
+	if err == nil && !p.fresh {
+		if err = c.close(p.to); err == nil {
+			err = c.sync()
+		}
+	}
 	return p, err
+}
+
+// close lets nobody but us into the copy: one that was whole before a cut had the owner and mode of the source.
+func (c *copier) close(top int) error {
+	if err := c.sys.Observe("attributes", c.to); err != nil {
+		return err
+	}
+	return errors.Join(unix.Fchown(top, os.Geteuid(), os.Getegid()), unix.Fchmod(top, 0o700))
+}
+
+// sync brings to the disk what was written. It is asked by one open directory from first to last: so the kernel tells of every failed write since that
+// was opened, whoever else was told of it.
+func (c *copier) sync() error {
+	if err := c.sys.Observe("syncfs", c.to); err != nil {
+		return err
+	}
+	if err := unix.Syncfs(c.top); err != nil {
+		return fmt.Errorf("cannot sync the file system of %s: %w", c.to, err)
+	}
+	return nil
 }
 
 // directory makes the copy of a directory have all that the source has in it, and nothing else.

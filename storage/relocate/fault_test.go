@@ -337,6 +337,39 @@ func TestSomebodyComesAtTheLastMoment(t *testing.T) {
 	}
 }
 
+// Whoever owns what is moved may have kept a way into the copy, and puts a link where a file was.
+func TestALinkInTheCopyLeadsNowhere(t *testing.T) {
+	h := newHost(t, true)
+	plant(t, h.path(theMove.From))
+	h.write("/etc/secret", "x", 0o600)
+	h.when("attributes "+copied+"/setuid", func() {
+		must(t, os.Remove(h.path(copied+"/setuid")), os.Symlink(h.path("/etc/secret"), h.path(copied+"/setuid")))
+	})
+	if err := h.relocator().Move(t.Context(), theMove); err == nil || !strings.Contains(err.Error(), "cannot copy /var/lib/db/setuid: ") {
+		t.Errorf("it says %v", err)
+	}
+	if info, err := os.Lstat(h.path("/etc/secret")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("behind the link is %v, %v", info.Mode(), err)
+	}
+	must(t, h.relocator().wholly(t.Context(), theMove))
+}
+
+// A copy that was whole, of a move that was cut off after, had been open for its users.
+func TestNobodyButRootIsInACopyThatIsGoneOnWith(t *testing.T) {
+	h := newHost(t, true)
+	plant(t, h.path(theMove.From))
+	must(t, exec.CommandContext(t.Context(), "cp", "-a", h.path(theMove.From), h.path(copied)).Run(), os.Chmod(h.path(copied), 0o777), os.Chown(h.path(copied), 7, 7))
+	want := described(t, h.path(theMove.From))
+	h.when("syncfs "+copied, func() {
+		var st unix.Stat_t
+		if must(t, unix.Stat(h.path(copied), &st)); st.Mode&0o7777 != 0o700 || st.Uid != 0 {
+			t.Errorf("the copy is %o, of %d", st.Mode&0o7777, st.Uid)
+		}
+	})
+	must(t, h.relocator().wholly(t.Context(), theMove))
+	h.moved(want)
+}
+
 // The kernel has what no process has.
 func TestTheKernelUsesIt(t *testing.T) {
 	t.Run("mounted elsewhere", func(t *testing.T) {

@@ -106,7 +106,7 @@ func (s *proofs) prove(ctx context.Context, b batch, buf []byte) error {
 	if len(b.proofs) == 0 {
 		return nil
 	}
-	if err := s.c.sys.SyncAll(s.c.to); err != nil {
+	if err := s.c.sync(); err != nil {
 		return err
 	}
 	for _, p := range b.proofs {
