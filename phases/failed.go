@@ -95,41 +95,44 @@ func pauseBefore(tries int) time.Duration {
 
 // restore starts what the last process stopped, when this one has not got as far as bringing anything up itself: neither
 // a reboot nor a bad environment is a reason for an application that still works to stay away. A host that was put on
-// standby stays so. The returned channel is closed when it is over.
+// standby stays so, and on a full disk whoever writes is stopped, by whomever it was started: the engine does so at a boot, and
+// when it is started again. The returned channel is closed when it is over.
 func (a *Appliance) restore(ctx context.Context) <-chan struct{} {
 	over := make(chan struct{})
 	good := a.lastGood()
-	if a.touched || good.Project == "" || !a.intended() {
-		close(over)
-		return over
-	}
-	if err := a.walk.dataStands(ctx); err != nil { // neither on what is not its data, nor on a full disk
+	idle := a.touched || good.Project == "" || !a.intended()
+	err := a.walk.dataStands(ctx)
+	if err != nil && !idle {
 		a.warn(err.Error())
-		go func() {
-			defer close(over)
-			if errors.Is(err, errFull) && patiently(ctx, a.walk.engineWait, a.cfg.Engine.Ping) == nil {
-				a.stopWriters(ctx) // a boot may have started them
-			}
-		}()
-		return over
 	}
+	full := errors.Is(err, errFull)
 	go func() {
 		defer close(over)
-		err := patiently(ctx, a.walk.engineWait, a.cfg.Engine.Ping)
-		if err == nil { // told apart from the status line, which stays the failure
-			err = a.cfg.Engine.Start(ctx, good.Project, func(p compose.Progress) { a.tell(p) })
-		}
-		if err == nil && len(good.Routes) > 0 {
-			err = a.leadTo(ctx, good)
-		}
-		if err == nil {
-			err = a.visitors.proved() // it had, and a process in our place goes on with it
-		}
-		if err != nil && ctx.Err() == nil {
-			a.warn(fmt.Sprintf("the application cannot be left serving: %v", err))
+		switch {
+		case !full && (idle || err != nil):
+		case patiently(ctx, a.walk.engineWait, a.cfg.Engine.Ping) != nil:
+			a.warn("the application cannot be looked after: the engine does not answer")
+		case full:
+			a.stopWriters(ctx)
+		default:
+			a.bringBack(ctx, good)
 		}
 	}()
 	return over
+}
+
+// bringBack starts what ran last as it was, told apart from the status line, which stays the failure.
+func (a *Appliance) bringBack(ctx context.Context, good generation) {
+	err := a.cfg.Engine.Start(ctx, good.Project, func(p compose.Progress) { a.tell(p) })
+	if err == nil && len(good.Routes) > 0 {
+		err = a.leadTo(ctx, good)
+	}
+	if err == nil {
+		err = a.visitors.proved() // it had, and a process in our place goes on with it
+	}
+	if err != nil && ctx.Err() == nil {
+		a.warn(fmt.Sprintf("the application cannot be left serving: %v", err))
+	}
 }
 
 // leadTo has visitors led to what ran last: the project at hand may be another, or none that could be read.
