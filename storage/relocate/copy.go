@@ -262,7 +262,10 @@ func (c *copier) finish(ctx context.Context, p *pair, good bool) (err error) {
 		return nil
 	}
 	if good && ctx.Err() == nil {
-		if err = c.attributes(p.from, p.to, ".", &p.stat, p.path); err != nil {
+		if err = keepFlags(p.from, p.to); err == nil {
+			err = c.attributes(p.from, p.to, ".", &p.stat, p.path)
+		}
+		if err != nil {
 			err = c.targetError(p.path, err)
 		}
 	}

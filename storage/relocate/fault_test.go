@@ -545,6 +545,31 @@ func TestTheOldOneIsBack(t *testing.T) {
 	h.untouched(want)
 }
 
+// How a file is to be written is kept.
+func TestFlags(t *testing.T) {
+	h := newHost(t, false)
+	h.volume(50)
+	h.move.Apart = true
+	h.write(theMove.From+"/journal/file", "x", 0o600)
+	h.write(theMove.From+"/plain", "x", 0o600)
+	flags := func(path string) string {
+		out, err := exec.CommandContext(t.Context(), "lsattr", "-d", h.path(path)).Output()
+		must(t, err)
+		return strings.Trim(strings.Fields(string(out))[0], "-e") // e: how ext4 keeps it
+	}
+	for path, set := range map[string]string{"/journal/file": "+SdA", "/journal": "+DA"} {
+		if out, err := exec.CommandContext(t.Context(), "chattr", set, h.path(theMove.From+path)).CombinedOutput(); err != nil {
+			skip(t, "this file system has no flags: %v: %s", err, out)
+		}
+	}
+	must(t, h.relocator().wholly(t.Context(), h.move))
+	for path, want := range map[string]string{"/journal/file": "S----dA", "/journal": "D--A", "/plain": ""} {
+		if got := flags(theMove.To + path); strings.ReplaceAll(got, "-", "") != strings.ReplaceAll(want, "-", "") {
+			t.Errorf("%s has the flags %q, not %q", path, got, want)
+		}
+	}
+}
+
 // More files than a batch holds, and more directories than are open at once, on a file system of disks.
 func TestManyFiles(t *testing.T) {
 	h := newHost(t, false)

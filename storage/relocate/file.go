@@ -51,6 +51,9 @@ func (c *copier) keep(ctx context.Context, j job, buf []byte) (bool, error) {
 	}
 	defer unix.Close(dst)
 	same, err := c.sameContent(ctx, src, dst, j.stat.Size, buf)
+	if err == nil && same {
+		err = keepFlags(src, dst)
+	}
 	if err != nil || !same {
 		return false, err
 	}
@@ -72,7 +75,10 @@ func (c *copier) copyFile(ctx context.Context, j job, buf []byte) error {
 		return c.targetError(j.path(), err)
 	}
 	p := proof{path: j.path(), src: src, dst: dst, size: j.stat.Size}
-	if p.hash, err = c.content(ctx, j, src, dst, buf); err == nil {
+	if err = keepFlags(src, dst); err == nil {
+		p.hash, err = c.content(ctx, j, src, dst, buf)
+	}
+	if err == nil {
 		err = c.unchanged(j, src)
 	}
 	if err == nil {

@@ -28,10 +28,11 @@ type moving struct {
 	*Relocator
 	Move
 	journal journal
-	stopped bool    // the units are down
-	started bool    // they are up again
-	copied  *copier // what was copied, to be held against what the old directory is in the end
-	between bool    // it is not known which directory is found after a power cut: nobody may write now
+	stopped bool     // the units are down
+	started bool     // they are up again
+	found   measured // what is at From
+	copied  *copier  // what was copied, to be held against what the old directory is in the end
+	between bool     // it is not known which directory is found after a power cut: nobody may write now
 }
 
 // Move does what Look finds, save for taking the old directory away. When it returns with an error, the units run again on the old directory, unless the error says
@@ -121,7 +122,7 @@ func (t *moving) becomeLink(ctx context.Context, now kind) (moved bool, err erro
 		}
 		t.Log.Info("the file system does not move this directory: it is copied", "err", err) // an overlay, of one of its lower layers
 		if err = t.takeBack(); err == nil {
-			err = t.fits(t.Move, t.journal.Size)
+			err = t.fits(t.Move, t.found)
 		}
 		if err != nil {
 			return false, err
@@ -155,16 +156,19 @@ func (t *moving) begin(ctx context.Context) (bool, error) {
 		}
 		t.journal.Action = found.Action
 	}
-	size, err := t.measure(t.From)
-	if err == nil && t.journal.Action == Copy {
-		err = t.fits(t.Move, size)
+	if t.found, err = t.measure(t.From); err == nil && t.journal.Action == Copy {
+		err = t.fits(t.Move, t.found)
 	}
 	if err != nil {
 		return false, err
 	}
+	size := t.found.Size
 	t.journal.Size, t.journal.Began, t.journal.State = size, t.System.Now(), copying
 	t.journal.New, t.journal.Old, t.journal.Apart = "", "", !same
 	t.Log.Info("moving "+t.Move.String(), "by", string(t.journal.Action), "files", size.Files, "bytes", size.Bytes)
+	if t.found.project != "" && t.journal.Action == Copy {
+		t.Log.Warn("quotas of projects are not carried over", "first", t.found.project, "todo", "set them on "+t.To+" again, where they are needed")
+	}
 	if err := t.stop(ctx); err != nil {
 		return false, err
 	}

@@ -95,8 +95,11 @@ func (r *Relocator) isEmpty(path string) (bool, error) {
 // meanwhile. In percent.
 const spare = 5
 
-// fits refuses a copy that the target has no room for, with the numbers.
-func (r *Relocator) fits(m Move, size Size) error {
+// fits refuses a copy that the target has no room for, with the numbers; and one of what could not be removed afterwards.
+func (r *Relocator) fits(m Move, size measured) error {
+	if err := size.removable(); err != nil {
+		return err
+	}
 	at := r.existing(filepath.Dir(m.To))
 	if err := r.writable(at); err != nil {
 		return err

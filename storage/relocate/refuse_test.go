@@ -3,6 +3,7 @@ package relocate
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -108,6 +109,13 @@ func TestRefused(t *testing.T) {
 			}
 			must(h.t, unix.Mount("", h.path("/data"), "", unix.MS_REMOUNT, "nr_inodes=50"))
 		}, "/var/lib/db needs 65 files there, and no more than 49 can be made", "take files away from /data, or make its file system with more inodes"},
+		{"what nobody may remove", func(h *host) {
+			content(h, theMove.From+"/a")
+			if out, err := exec.CommandContext(h.t.Context(), "chattr", "+i", h.path(theMove.From+"/a/file")).CombinedOutput(); err != nil {
+				skip(h.t, "this file system has no flags: %v: %s", err, out)
+			}
+			h.t.Cleanup(func() { must(h.t, exec.Command("chattr", "-i", h.path(theMove.From+"/a/file")).Run()) })
+		}, "/var/lib/db/a/file is not to be changed by anybody (`lsattr -d` tells)", "`chattr -i -a /var/lib/db/a/file`, and of all else that was so protected"},
 		{"what an earlier move has left", func(h *host) { content(h, theMove.From, oldOf(theMove)) }, "/var/lib/.db.relocated is in the way",
 			"see what it is, most likely of an earlier move, and move it away"},
 		{"a journal of a newer version", func(h *host) {

@@ -86,27 +86,38 @@ func eachName(dir int, do func(name string) error) error {
 func isKind(st *unix.Stat_t, kind uint32) bool { return st.Mode&unix.S_IFMT == kind }
 
 // Measure tells how much a move has to do.
-func (r *Relocator) Measure(m Move) (Size, error) { return r.measure(m.From) }
+func (r *Relocator) Measure(m Move) (Size, error) {
+	found, err := r.measure(m.From)
+	return found.Size, err
+}
+
+// measured is what is at a place.
+type measured struct {
+	Size
+	fixed   string // the first that nobody may remove
+	project string // the first directory with a quota of its own
+}
 
 // measure counts what is at a place. What has several names counts once.
-func (r *Relocator) measure(path string) (Size, error) {
+func (r *Relocator) measure(path string) (measured, error) {
 	top, err := openTop(r.System.Path(path))
 	if err != nil {
-		return Size{}, fmt.Errorf("cannot measure %s: %w", path, err)
+		return measured{}, fmt.Errorf("cannot measure %s: %w", path, err)
 	}
 	defer unix.Close(top)
 	st, err := stat(top, ".")
 	if err != nil {
-		return Size{}, fmt.Errorf("cannot measure %s: %w", path, err)
+		return measured{}, fmt.Errorf("cannot measure %s: %w", path, err)
 	}
 	m := measuring{seen: map[uint64]bool{}}
 	m.count(&st)
+	m.look(top, ".", path)
 	err = m.directory(top, path)
-	return m.size, err
+	return m.measured, err
 }
 
 type measuring struct {
-	size Size
+	measured
 	seen map[uint64]bool // inodes of more than one name
 }
 
@@ -117,20 +128,32 @@ func (m *measuring) count(st *unix.Stat_t) {
 		}
 		m.seen[st.Ino] = true
 	}
-	m.size.Files++
-	m.size.Bytes += uint64(st.Blocks) * 512
+	m.Files++
+	m.Bytes += uint64(st.Blocks) * 512
+}
+
+// look notes what is out of the ordinary with an entry.
+func (m *measuring) look(dir int, name, path string) {
+	if m.fixed == "" && fixed(dir, name) {
+		m.fixed = path
+	}
 }
 
 func (m *measuring) directory(dir int, path string) error {
+	if m.project == "" && inProject(dir) {
+		m.project = path
+	}
 	return eachName(dir, func(name string) error {
+		at := filepath.Join(path, name)
 		st, err := stat(dir, name)
 		if errors.Is(err, unix.ENOENT) {
 			return nil // who uses it may still be at work
 		}
 		if err != nil {
-			return fmt.Errorf("cannot measure %s: %w", filepath.Join(path, name), err)
+			return fmt.Errorf("cannot measure %s: %w", at, err)
 		}
 		m.count(&st)
+		m.look(dir, name, at)
 		if !isKind(&st, unix.S_IFDIR) {
 			return nil
 		}
@@ -139,10 +162,10 @@ func (m *measuring) directory(dir int, path string) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("cannot measure %s: %w", filepath.Join(path, name), err)
+			return fmt.Errorf("cannot measure %s: %w", at, err)
 		}
 		defer unix.Close(fd)
-		return m.directory(fd, filepath.Join(path, name))
+		return m.directory(fd, at)
 	})
 }
 
