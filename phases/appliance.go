@@ -64,6 +64,7 @@ type Appliance struct {
 
 	visitors     *visitors
 	certificates *cert.Keeper
+	notices      notices
 	telling      sync.Mutex  // services of a certificate
 	untold       atomic.Bool // one has come
 
@@ -129,7 +130,7 @@ func (a *Appliance) phases() map[machine.State]machine.Phase {
 func (a *Appliance) newWalk() *walk {
 	return &walk{
 		memory: a, sys: a.cfg.System, engine: a.cfg.Engine, log: a.cfg.Log, useDefault: a.cfg.UseDefault, host: a.cfg.Machine,
-		engineWait:   a.cfg.EngineWait,
+		engineWait: a.cfg.EngineWait, notices: &a.notices,
 		certificates: a.certificates, front: a.cfg.Front, visitors: a.visitors, telling: &a.telling,
 		progress: a.progressed, services: a.sawServices, kept: a.keptImages,
 	}

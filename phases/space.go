@@ -46,6 +46,7 @@ func (w *walk) rooms(set env.Space) ([]room, error) {
 		}
 		found = append(found, room{path, space, storage.Limits(set).Level(space, before[path])})
 	}
+	w.noteRooms(found)
 	return found, nil
 }
 
@@ -85,6 +86,11 @@ func (r room) String() string {
 	return text + ": that is enough"
 }
 
+// remedy is what makes room.
+func (r room) remedy() string {
+	return fmt.Sprintf("free space on it (`du -xh --max-depth 2 %s | sort -h | tail`, `docker system df`) or make it larger", r.path)
+}
+
 // errFull marks the error of a file system without room for data.
 var errFull = errors.New("there is no room for data")
 
@@ -93,7 +99,7 @@ func full(rooms []room, set env.Space) error {
 	for _, r := range rooms {
 		if r.level == storage.Protect {
 			return remedy.Passing(remedy.With(fmt.Errorf("cannot go on: %w: %s has %s free, and whoever writes is stopped below %d %%", errFull, r.path, storage.Share(r.space), set.Protect),
-				fmt.Sprintf("free space on it (`du -xh --max-depth 2 %s | sort -h | tail`, `docker system df`) or make it larger; it goes on by itself then", r.path)))
+				r.remedy()+"; it goes on by itself then"))
 		}
 	}
 	return nil

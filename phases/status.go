@@ -120,6 +120,7 @@ func (a *Appliance) knowEnv() {
 func (a *Appliance) Status() api.Status {
 	s := StatusOf(a.machine.Record())
 	s.Front, s.URLs = a.visitors.describe(), a.visitors.urls()
+	s.Warnings = a.warnings()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s.Supervisor = &api.Supervisor{PID: os.Getpid(), Version: a.cfg.Version, Started: a.started}

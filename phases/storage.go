@@ -28,6 +28,7 @@ func (w *walk) volumesMounted(ctx context.Context) (string, error) {
 }
 
 func (w *walk) volumesStand(ctx context.Context, set env.Storage) error {
+	var all []storage.Found
 	for _, v := range storage.Volumes {
 		found, err := v.Find(ctx, w.sys, !set.Ignored[v.Name])
 		if err == nil {
@@ -37,9 +38,11 @@ func (w *walk) volumesStand(ctx context.Context, set env.Storage) error {
 			return err
 		}
 		if doubt := found.Doubt(); doubt != "" {
-			w.log.Warn(doubt, "todo", "detach or relabel all but the right one (`e2label`, `xfs_admin -L`)")
+			w.log.Warn(doubt, "todo", storage.DoubtToDo)
 		}
+		all = append(all, found)
 	}
+	w.noteVolumes(all)
 	return nil
 }
 

@@ -63,6 +63,7 @@ func (w *walk) vaultDiffers(context.Context) (string, error) {
 		return "", err
 	}
 	set := doc.Settings()
+	w.noteVault()
 	return w.vaultHome(set).Differs(vaultKeys(set))
 }
 
@@ -73,6 +74,7 @@ func (w *walk) makeVault(ctx context.Context) error {
 	}
 	set := doc.Settings()
 	err = w.vaultHome(set).Make(ctx, vaultKeys(set))
+	w.noteVault()
 	if err == nil || remedy.Of(err) != "" {
 		return err
 	}
@@ -103,11 +105,11 @@ func (a *Appliance) watchVault(ctx context.Context) {
 			return
 		case <-time.After(pause):
 		}
-		for _, text := range (vault.Home{System: a.cfg.System}).Warnings() {
-			if !said[text] {
+		for _, w := range (&walk{sys: a.cfg.System, notices: &a.notices}).noteVault() {
+			if text := w.String(); !said[text] {
 				a.warn(text)
+				said[text] = true
 			}
-			said[text] = true
 		}
 	}
 }

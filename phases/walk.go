@@ -35,6 +35,7 @@ type walk struct {
 	sys        *system.System
 	engine     *compose.Engine
 	log        *slog.Logger
+	notices    *notices        // nil: nobody asks
 	useDefault bool            // without any environment, take the embedded one
 	host       *source.Machine // to ask for an environment; nil is the machine we run on
 	engineWait time.Duration   // for an engine that comes up after us; 0 asks once

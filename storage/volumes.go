@@ -70,7 +70,7 @@ func (f Found) Wrong() error {
 		return f.error(fmt.Sprintf("%s is mounted there, which is not labelled %s", f.Mount.Source, f.Label),
 			fmt.Sprintf("label it (`e2label %s %s`, or `xfs_admin -L %[2]s` once it is unmounted) or mount the right one; or set appliance.storage.ignore.%[3]s: true", f.Mount.Source, f.Label, f.Name))
 	case f.Required && !f.Mounted && len(f.Devices) > 1:
-		return f.error(fmt.Sprintf("%s are all labelled %s", strings.Join(f.Devices, " and "), f.Label), "detach or relabel all but the right one (`e2label`, `xfs_admin -L`)")
+		return f.error(fmt.Sprintf("%s are all labelled %s", strings.Join(f.Devices, " and "), f.Label), DoubtToDo)
 	case f.Required && !f.Mounted && len(f.Devices) == 1:
 		return f.error(fmt.Sprintf("the file system labelled %s is not mounted there", f.Label), fmt.Sprintf("`mount %s %s`, and see why it was not mounted at boot", f.Devices[0], f.Path))
 	case f.Required && !f.Mounted:
@@ -86,6 +86,9 @@ func (f Found) Wrong() error {
 func (f Found) error(why, todo string) error {
 	return remedy.With(fmt.Errorf("cannot use %s: %s", f.Path, why), todo)
 }
+
+// DoubtToDo is how a doubt is resolved.
+const DoubtToDo = "detach or relabel all but the right one (`e2label`, `xfs_admin -L`)"
 
 // Doubt says what is not right with a volume that can be used; "" is nothing.
 func (f Found) Doubt() string {

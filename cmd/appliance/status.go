@@ -130,6 +130,12 @@ func printStatus(w io.Writer, s api.Status) error {
 		fmt.Fprintf(w, "  failure      %s %s: %s\n", f.Phase, f.Step, f.Cause)
 		fmt.Fprintf(w, "  first seen   %s, tried %d times\n  to do        %s\n", f.First.Format(time.DateTime), f.Tries, f.ToDo)
 	}
+	for _, warning := range s.Warnings {
+		fmt.Fprintf(w, "  warning      %s (since %s)\n", warning.Text, warning.Since.Local().Format(time.DateTime))
+		if warning.Remedy != "" {
+			fmt.Fprintf(w, "  to do        %s\n", warning.Remedy)
+		}
+	}
 	if len(s.Services) == 0 {
 		return nil
 	}

@@ -29,11 +29,23 @@ type Status struct {
 	// TroubleSince is when what runs was seen out of health; nil: it is not.
 	TroubleSince *time.Time     `json:"trouble_since,omitempty"`
 	Failure      *Failure       `json:"failure,omitempty"`
+	Warnings     []Warning      `json:"warnings,omitempty"` // oldest first; without a supervisor nobody knows of any
 	Attempts     map[string]int `json:"attempts,omitempty"`
 	Env          *EnvInfo       `json:"env,omitempty"`
 	Trial        *Trial         `json:"trial,omitempty"`      // of an environment: under way, or the last one
 	Front        *Front         `json:"front,omitempty"`      // nil: nobody of ours answers visitors
 	Supervisor   *Supervisor    `json:"supervisor,omitempty"` // nil: none runs, and this is from the record
+}
+
+// Warning is what an operator should know before it is a failure.
+type Warning struct {
+	// Code says which kind it is: "space-warn", "space-hold", "space-protect", "volume-doubt", "vault-key-expires",
+	// "vault-key-expired", "certificate-expires", "certificate-expired", "certificate-passed-over", "certificate-clock",
+	// "certificate-self-signed". There may be several of one, and others will come.
+	Code   string    `json:"code"`
+	Since  time.Time `json:"since"` // when this supervisor first saw it
+	Text   string    `json:"text"`
+	Remedy string    `json:"remedy,omitempty"`
 }
 
 // Front is who answers visitors.

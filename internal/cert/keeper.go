@@ -38,7 +38,7 @@ type Keeper struct {
 
 	mu    sync.Mutex // over what follows; never held while anything else is called
 	state state
-	said  map[string]bool         // warnings that hold
+	said  map[string]time.Time    // warnings that hold, and since when
 	stop  context.CancelCauseFunc // ends the request under way
 }
 
@@ -68,7 +68,7 @@ func (s state) failures(now time.Time) attempts { return s.attempts.of(askedFor(
 func New(c Config) *Keeper {
 	return &Keeper{
 		config: c, store: store{c.System}, asking: make(chan struct{}, 1), wake: make(chan struct{}, 1),
-		state: state{attempts: loadAttempts(c.System)}, said: map[string]bool{},
+		state: state{attempts: loadAttempts(c.System)}, said: map[string]time.Time{},
 	}
 }
 
@@ -165,7 +165,7 @@ func (k *Keeper) Status() Status {
 		status.Tries, status.LastError, status.NextTry = failures.Tries, failures.Error, failures.Next
 	}
 	for _, w := range warnings(s, now) {
-		status.Warnings = append(status.Warnings, w.text)
+		status.Warnings = append(status.Warnings, w.String())
 	}
 	return status
 }

@@ -96,7 +96,7 @@ func TestWarningsThatHold(t *testing.T) {
 		{"self-signed, nobody has been asked yet", withACME(plainWish), nil},
 		{"supplied", Wish{Names: plainWish.Names, Key: string(key), Chain: string(chain)}, nil},
 		{"supplied and expired", Wish{Names: plainWish.Names, Key: string(expiredKey), Chain: string(expired)}, []string{
-			"The site goes on with its self-signed certificate: cannot use the supplied certificate: it has expired on 2026-05-06 06:08 UTC; to mend it, give one that is valid, or none, so that another is taken"}},
+			"The site goes on with its self-signed certificate: cannot use the supplied certificate: it has expired on 2026-05-06 06:08 UTC; give one that is valid, or none, so that another is taken"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHost(t, today)

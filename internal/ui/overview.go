@@ -51,6 +51,7 @@ func textOf(err error) string {
 func (l look) sections() []section {
 	return []section{
 		{"verdict", newVerdict(l.status, l.trouble)},
+		{"warnings", l.status.Warnings},
 		{"actions", actionsFor(l.status, l.mayAct)},
 		{"steps", newTimeline(l.status.Steps, l.now)},
 		{"services", serviceRows(l.status.Services, walks(l.status))},

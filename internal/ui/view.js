@@ -34,7 +34,7 @@
   source.onerror = () => source.readyState === EventSource.CLOSED
     ? say('This view has ended. Start `appliance ui` again.', 'ended')
     : say('Not live: trying to reach the view again …', 'ended');
-  for (const part of ['verdict', 'actions', 'steps', 'services', 'certificate', 'storage', 'facts']) {
+  for (const part of ['verdict', 'warnings', 'actions', 'steps', 'services', 'certificate', 'storage', 'facts']) {
     source.addEventListener(part, e => {
       document.getElementById(part).innerHTML = e.data;
       count();

@@ -124,12 +124,29 @@ func TestTheStreamTellsOnlyWhatItIsToTell(t *testing.T) {
 		if m.event == "verdict" && !strings.Contains(m.data, `data-title="Failed"`) || strings.Contains(m.data, "<script") || m.id == "" {
 			t.Errorf("a message is %+v", m)
 		}
-		return len(count) < 9
+		return len(count) < 10
 	})
-	want := map[string]int{"verdict": 1, "actions": 1, "steps": 1, "services": 1, "certificate": 1, "storage": 1, "facts": 1, "history": 1, "log": 1}
+	want := map[string]int{"verdict": 1, "warnings": 1, "actions": 1, "steps": 1, "services": 1, "certificate": 1, "storage": 1, "facts": 1, "history": 1, "log": 1}
 	if diff := cmp.Diff(want, count); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// What is no failure yet is a plain list, and only text.
+func TestWarningsAreListed(t *testing.T) {
+	s := healthy(time.Now())
+	s.status.Warnings = []api.Warning{{Code: "space-warn", Since: time.Now(), Text: "/data is <b>filling</b> up", Remedy: "free space on it"}, {Code: "x", Since: time.Now(), Text: "another"}}
+	r := newRig(t, s)
+	v := r.enter(t)
+	v.listen(t, v.room+"live", "", func(m message) bool {
+		if m.event != "warnings" {
+			return true
+		}
+		if strings.Count(m.data, `class="notice warn"`) != 2 || !strings.Contains(m.data, "/data is &lt;b&gt;filling&lt;/b&gt; up") || !strings.Contains(m.data, "To do: free space on it.") {
+			t.Errorf("it shows %s", m.data)
+		}
+		return false
+	})
 }
 
 func TestTheStreamGoesOnWhereItEnded(t *testing.T) {

@@ -190,7 +190,7 @@ func TestKeysThatHaveExpiredSinceTheyWereInstalled(t *testing.T) {
 	h := newTestHost(t)
 	h.make(keys)
 	document := h.seal("old")
-	if warnings := h.Warnings(); len(warnings) != 1 || !strings.Contains(warnings[0], "The vault's key to encrypt expires on ") {
+	if warnings := h.Warnings(); len(warnings) != 1 || !strings.Contains(warnings[0].String(), "The vault's key to encrypt expires on ") {
 		t.Errorf("warnings: %q", warnings)
 	}
 	h.Home.System = system.New(system.Config{Root: h.root, Now: func() time.Time { return time.Now().AddDate(0, 0, 31) }})

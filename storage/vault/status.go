@@ -63,8 +63,8 @@ func (h Home) Status(k Keys) (Status, error) {
 	have.complete()
 	s.Keys = append(s.Keys, others(have, s.Keys)...)
 	for _, key := range s.Keys {
-		if text := key.warning(now); text != "" {
-			s.Warnings = append(s.Warnings, text)
+		if w, holds := key.warning(now); holds {
+			s.Warnings = append(s.Warnings, w.String())
 		}
 		if !key.InEnv && !k.None() && (hasUser(key.UserIDs, encryptUser) || hasUser(key.UserIDs, signUser)) {
 			s.Warnings = append(s.Warnings, fmt.Sprintf("Key %s is only in the home, and a host that is made anew could not open its documents: have it written to a file with `appliance vault export --missing FILE`, and put it into ecs.%s",
