@@ -24,7 +24,7 @@ func (c *copier) compare(ctx context.Context) error {
 		return c.targetError("", err)
 	}
 	defer unix.Close(to)
-	now := comparison{copier: c, source: fingerprint{seed: c.seed}, inodes: map[uint64]uint64{}}
+	now := comparison{copier: c, source: fingerprint{seed: c.seed}, inodes: map[inode]inode{}}
 	if err := now.entry(from, to, ".", ""); err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (c *copier) unchangedAt(ctx context.Context, path string) error {
 type comparison struct {
 	*copier
 	source fingerprint
-	inodes map[uint64]uint64 // of files with several names: that of the source to that of the copy
+	inodes map[inode]inode // of files with several names: that of the source to that of the copy
 
 	first  error  // difference that was found
 	newest string // entry of the source that was changed last
@@ -173,10 +173,10 @@ func (c *comparison) difference(a, b *unix.Stat_t) string {
 	if a.Nlink == 1 {
 		return ""
 	}
-	if known, ok := c.inodes[a.Ino]; ok && known != b.Ino {
+	if known, ok := c.inodes[inodeOf(a)]; ok && known != inodeOf(b) {
 		return "hard link"
 	}
-	c.inodes[a.Ino] = b.Ino
+	c.inodes[inodeOf(a)] = inodeOf(b)
 	return ""
 }
 

@@ -23,7 +23,7 @@ type copier struct {
 	from, to string // as they are called on the host, for messages
 	seed     maphash.Seed
 	top      int // the target, open
-	links    map[uint64]*link
+	links    map[inode]*link
 	taken    map[uint64]bool // inodes of the target that have all the names of a file with several
 	source   fingerprint
 
@@ -68,7 +68,7 @@ var errChanged = errors.New("it has changed while it was copied: somebody still 
 func (c *copier) copyTree(ctx context.Context) error {
 	c.seed = maphash.MakeSeed()
 	c.source = fingerprint{seed: c.seed}
-	c.links, c.taken = map[uint64]*link{}, map[uint64]bool{}
+	c.links, c.taken = map[inode]*link{}, map[uint64]bool{}
 	c.jobs, c.proofs = make(chan job, 64), newProofs(c)
 	root, err := c.open()
 	defer func() { unix.Close(c.top) }()
@@ -295,13 +295,13 @@ func (c *copier) work(ctx context.Context, fail context.CancelCauseFunc) {
 
 // named copies a file of several names: its content once, and then its names.
 func (c *copier) named(ctx context.Context, j job) error {
-	first := c.links[j.stat.Ino]
+	first := c.links[inodeOf(&j.stat)]
 	if first == nil {
-		c.links[j.stat.Ino] = &link{j.path(), uint64(j.stat.Nlink) - 1}
+		c.links[inodeOf(&j.stat)] = &link{j.path(), uint64(j.stat.Nlink) - 1}
 		return c.firstName(ctx, j)
 	}
 	if first.left--; first.left == 0 {
-		delete(c.links, j.stat.Ino)
+		delete(c.links, inodeOf(&j.stat))
 	}
 	return c.nextName(ctx, j, first.path)
 }

@@ -82,6 +82,11 @@ func eachName(dir int, do func(name string) error) error {
 	}
 }
 
+// inode tells files of a tree apart: subvolumes of btrfs, which are crossed like directories, count theirs each from the start.
+type inode struct{ device, number uint64 }
+
+func inodeOf(st *unix.Stat_t) inode { return inode{uint64(st.Dev), st.Ino} } //nolint:unconvert // it is shorter on other machines
+
 // isKind says whether what was looked at is of a kind, one of unix.S_IF*.
 func isKind(st *unix.Stat_t, kind uint32) bool { return st.Mode&unix.S_IFMT == kind }
 
@@ -109,7 +114,7 @@ func (r *Relocator) measure(path string) (measured, error) {
 	if err != nil {
 		return measured{}, fmt.Errorf("cannot measure %s: %w", path, err)
 	}
-	m := measuring{seen: map[uint64]bool{}}
+	m := measuring{seen: map[inode]bool{}}
 	m.count(&st)
 	m.look(top, ".", path)
 	err = m.directory(top, path)
@@ -118,15 +123,15 @@ func (r *Relocator) measure(path string) (measured, error) {
 
 type measuring struct {
 	measured
-	seen map[uint64]bool // inodes of more than one name
+	seen map[inode]bool // of more than one name
 }
 
 func (m *measuring) count(st *unix.Stat_t) {
 	if st.Nlink > 1 && !isKind(st, unix.S_IFDIR) {
-		if m.seen[st.Ino] {
+		if m.seen[inodeOf(st)] {
 			return
 		}
-		m.seen[st.Ino] = true
+		m.seen[inodeOf(st)] = true
 	}
 	m.Files++
 	m.Bytes += uint64(st.Blocks) * 512
