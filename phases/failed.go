@@ -111,7 +111,9 @@ func (a *Appliance) restore(ctx context.Context) <-chan struct{} {
 		switch {
 		case !full && (idle || err != nil):
 		case patiently(ctx, a.walk.engineWait, a.cfg.Engine.Ping) != nil:
-			a.warn("the application cannot be looked after: the engine does not answer")
+			if ctx.Err() == nil { // nobody waits any more otherwise
+				a.warn("the application cannot be looked after: the engine does not answer")
+			}
 		case full:
 			a.stopWriters(ctx)
 		default:
