@@ -181,13 +181,8 @@ func (c *crypt) make(ctx context.Context, r *run, d *Device) (uuid string, err e
 		return "", cmp.Or(err, v.refusal())
 	}
 	uuids := r.journal.chosen(c.name(), v, map[string]string{"luks": newUUID()})
-	if err := r.journal.begin(entry{Step: c.name(), Devices: []identity{identityOf(d)}, UUIDs: uuids, Serial: v.serial}); err != nil {
+	if err := r.start(ctx, entry{Step: c.name(), UUIDs: uuids, Serial: v.serial}, d, v.wipe, uuids["luks"]); err != nil {
 		return "", err
-	}
-	if v.wipe {
-		if err := r.wipe(ctx, d); err != nil {
-			return "", err
-		}
 	}
 	option, input := c.keySource(r)
 	_, err = r.sys.CommandInput(ctx, input, append(c.format(d, uuids["luks"]), option)...)

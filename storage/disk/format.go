@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"appliance/env"
@@ -36,6 +37,14 @@ func (f *format) command(d *Device, uuid string) []string {
 	argv := map[string][]string{"ext4": {"mkfs.ext4", "-q", "-F", "-U", uuid}, "xfs": {"mkfs.xfs", "-q", "-f", "-m", "uuid=" + uuid}, "swap": {"mkswap", "-U", uuid}}[f.Type]
 	if f.Label != "" {
 		argv = append(argv, "-L", f.Label)
+	}
+	if unnamed(d) { // a discard would take the mark
+		switch {
+		case f.Type == "xfs":
+			argv = append(argv, "-K")
+		case f.Type == "ext4" && !slices.ContainsFunc(f.Options, func(o string) bool { return strings.HasPrefix(o, "-E") }):
+			argv = append(argv, "-E", "nodiscard")
+		}
 	}
 	return append(append(argv, f.Options...), d.Path)
 }
@@ -114,13 +123,8 @@ func (f *format) take(ctx context.Context, r *run, d *Device) error {
 		return cmp.Or(err, v.refusal())
 	}
 	uuids := r.journal.chosen(f.name(), v, map[string]string{"fs": newUUID()})
-	if err := r.journal.begin(entry{Step: f.name(), Devices: []identity{identityOf(d)}, UUIDs: uuids, Serial: v.serial}); err != nil {
+	if err := r.start(ctx, entry{Step: f.name(), UUIDs: uuids, Serial: v.serial}, d, v.wipe, uuids["fs"]); err != nil {
 		return err
-	}
-	if v.wipe {
-		if err := r.wipe(ctx, d); err != nil {
-			return err
-		}
 	}
 	_, err = r.sys.Command(ctx, f.command(d, uuids["fs"])...)
 	return err

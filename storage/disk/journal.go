@@ -36,14 +36,17 @@ func (id identity) is(other identity) bool {
 	if id.Size != other.Size {
 		return false
 	}
-	strong := false
 	for _, pair := range [][2]string{{id.Serial, other.Serial}, {id.WWN, other.WWN}, {id.PartUUID, other.PartUUID}, {id.Mapped, other.Mapped}} {
 		if pair[0] != pair[1] {
 			return false
 		}
-		strong = strong || pair[0] != ""
 	}
-	return strong
+	return id.strong()
+}
+
+// strong says that it is of one device alone.
+func (id identity) strong() bool {
+	return id.Serial != "" || id.WWN != "" || id.PartUUID != "" || id.Mapped != ""
 }
 
 // entry is one thing that was begun: on which devices, with which identifiers that were chosen for it, and whether it was finished.

@@ -122,13 +122,8 @@ func (p *pv) take(ctx context.Context, r *run, d *Device) error {
 		return cmp.Or(err, v.refusal())
 	}
 	uuids := r.journal.chosen(p.name(), v, map[string]string{"pv": lvmUUID(newUUID())})
-	if err := r.journal.begin(entry{Step: p.name(), Devices: []identity{identityOf(d)}, UUIDs: uuids, Serial: v.serial}); err != nil {
+	if err := r.start(ctx, entry{Step: p.name(), UUIDs: uuids, Serial: v.serial}, d, v.wipe || v.resume, uuids["pv"]); err != nil {
 		return err
-	}
-	if v.wipe || v.resume {
-		if err := r.wipe(ctx, d); err != nil {
-			return err
-		}
 	}
 	_, err = r.sys.Command(ctx, p.command(d, uuids["pv"])...)
 	return err

@@ -33,7 +33,14 @@ func (r *run) mayReplace(ctx context.Context, step string, d *Device, ours bool)
 		return verdict{}, err
 	}
 	e := r.journal.of(step)
-	if e != nil && e.Done == nil && (ours || e.unfinished(d) && !c.signed()) { // a signature that is not ours is of somebody who came after the cut
+	begun := e != nil && e.Done == nil
+	if begun && !ours && !c.signed() { // a signature that is not ours is of somebody who came after the cut
+		if ours, err = e.marked(d); err != nil {
+			return verdict{}, err
+		}
+		ours = ours || e.unfinished(d)
+	}
+	if begun && ours {
 		return verdict{may: true, resume: true, wipe: e.Serial != "", serial: e.Serial, why: "it was begun and is not finished"}, nil
 	}
 	given := d.Serial != "" && slices.Contains(r.wanted.Overwrite, d.Serial)
@@ -47,7 +54,7 @@ func (r *run) mayReplace(ctx context.Context, step string, d *Device, ours bool)
 	if c.blank() {
 		holds = "it is empty, but the kernel still knows what was on it (`partx --delete " + d.Path + "`)"
 	}
-	if e != nil && e.Done == nil {
+	if begun {
 		holds += ", and cannot be told to be what was being made before"
 	}
 	if !given {
