@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -91,8 +92,12 @@ func (f *format) whole(ctx context.Context, r *run, d *Device) (bool, error) {
 		if system.Status(err) < 0 {
 			return false, err
 		}
-		out, err := r.sys.Query(ctx, "dumpe2fs", "-h", d.Path)
-		return err == nil && !strings.Contains(out, "Last mount time:          n/a"), nil
+		out, err := r.sys.Query(ctx, "dumpe2fs", "-h", d.Path) // it also fails after it has told of a superblock, over a damaged journal
+		_, last, told := strings.Cut(out, "Last mount time:")
+		if !told {
+			return false, fmt.Errorf("cannot tell whether the filesystem on %s was ever in use: %w", d.Path, cmp.Or(err, errors.New("dumpe2fs does not say so")))
+		}
+		return !strings.HasPrefix(strings.TrimSpace(last), "n/a"), nil
 	case "xfs":
 		return xfsWhole(d)
 	}
