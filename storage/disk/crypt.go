@@ -149,6 +149,8 @@ func (c *crypt) hasKey(r *run) error {
 		return remedy.With(fmt.Errorf("cannot use the key file of %s: %w", c.Device, err), "put the key there, or correct key_file in appliance.storage.setup")
 	case info.Size() == 0:
 		return remedy.With(fmt.Errorf("cannot use the key file of %s: %s is empty", c.Device, c.KeyFile), "put the key there, such as 64 bytes of /dev/urandom")
+	case info.Mode().Perm()&0o077 != 0:
+		r.log.Warn("others than root may read the key of a volume", "file", c.KeyFile, "mode", info.Mode().Perm(), "todo", "run `chmod 600 "+c.KeyFile+"`")
 	}
 	return nil
 }
@@ -213,6 +215,14 @@ func (c *crypt) wantsTPM(ctx context.Context, r *run, d *Device) (bool, error) {
 		return false, nil
 	}
 	if e := r.journal.of(c.tpmStep()); e != nil && e.Done != nil && d.seen != nil && e.UUIDs["luks"] == d.seen.uuid {
+		return false, nil
+	}
+	return c.lacksToken(ctx, r, d)
+}
+
+// lacksToken says that a header has room for what the TPM opens, and does not have it: one of LUKS1 has none.
+func (c *crypt) lacksToken(ctx context.Context, r *run, d *Device) (bool, error) {
+	if _, err := r.sys.Query(ctx, "cryptsetup", "isLuks", "--type", "luks2", d.Path); err != nil {
 		return false, nil
 	}
 	l, err := c.header(ctx, r, d)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"appliance/env"
 	"appliance/internal/remedy"
 )
 
@@ -272,5 +274,33 @@ func TestGivenUpBySerial(t *testing.T) {
 				t.Errorf("it says %v, with the effects %q", err, b.effects)
 			}
 		})
+	}
+}
+
+// A key that anybody on the host may read keeps nobody out who has got in: that is told, and no failure.
+func TestAKeyFileThatAnybodyMayRead(t *testing.T) {
+	for mode, warns := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o644: true, 0o640: true} {
+		b := newBox(t)
+		must(t, b.sys.WriteFile("/root/data.key", []byte("key"), mode))
+		var told strings.Builder
+		v := New(Config{System: b.sys, Log: slog.New(slog.NewTextHandler(&told, nil))})
+		err := (&crypt{env.Crypt{Device: "/dev/vdb", KeyFile: "/root/data.key"}}).hasKey(&run{Volumes: v})
+		if must(t, err); strings.Contains(told.String(), "chmod 600 /root/data.key") != warns {
+			t.Errorf("of %o it says %q", mode, told.String())
+		}
+	}
+}
+
+// LUKS1 has no place for what a TPM opens: it is used as it is.
+func TestATPMAndLUKS1(t *testing.T) {
+	quickLUKS(t)
+	device, _ := loop(t, 64<<20)
+	key := filepath.Join(t.TempDir(), "key")
+	must(t, os.WriteFile(key, []byte("geheim"), 0o600))
+	tool(t, "cryptsetup", "luksFormat", "--type", "luks1", "--batch-mode", "--key-file", key, device)
+	r, err := newBox(t).volumes("ignore: {data: true, volatile: true}\nsetup: {crypt: {" + device + ": {password: geheim, tpm2: true}}}").begin(t.Context())
+	must(t, err)
+	if wants, err := (&crypt{r.wanted.Crypts[0]}).lacksToken(t.Context(), r, r.find(device)); wants || err != nil {
+		t.Errorf("it wants one: %v, %v", wants, err)
 	}
 }

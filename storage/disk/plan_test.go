@@ -149,6 +149,10 @@ func TestTablesAsWritten(t *testing.T) {
 			}
 		})
 	}
+	large := &table{wanted(t, strings.Replace(layout, "TYPE", "mbr", 1)).Disks[0]}
+	if _, err := large.areas(disk(4<<40, 512)); err == nil || !strings.Contains(err.Error(), "an MBR does not reach so far") {
+		t.Errorf("of an MBR on 4 TiB it says %v", err)
+	}
 	for why, layout := range map[string]string{
 		"begins before the end of the one before it": "{setup: {parted: {/dev/x: {parts: [{name: a, start: 1MiB, end: 6GiB}, {name: b, start: 50%, end: 100%}]}}}}",
 		"ends at 21474836480 bytes":                  "{setup: {parted: {/dev/x: {parts: [{name: a, start: 1MiB, end: 20GiB}]}}}}",

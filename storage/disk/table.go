@@ -63,6 +63,8 @@ func (t *table) areas(d *Device) ([]area, error) {
 			return nil, fmt.Errorf("partition %s begins before the end of the one before it", part.Name)
 		case to <= from:
 			return nil, fmt.Errorf("there is no room for partition %s", part.Name)
+		case t.Table == "dos" && to/d.sector > 1<<32-1:
+			return nil, fmt.Errorf("partition %s ends at %d bytes, and an MBR does not reach so far: leave type out", part.Name, to)
 		}
 		last = to
 		list = append(list, area{from / d.sector, (to - from) / d.sector})
