@@ -61,6 +61,7 @@ func vaulted(b *box) {
 		b.Run("appliance", "vault", "seal", "/run/plain", documents[text+byUs])
 		b.opensAll(documents)
 	}
+	b.Eventually(time.Minute, "nothing but the home in use", func() bool { return !strings.Contains(b.Run("ls", "-A", "/data"), ".ecs-gpg") })
 	b.t.Log(b.Run("appliance", "vault", "status")) // which ends with 3 where gpg has left something that is to be mended
 }
 

@@ -13,6 +13,7 @@ func cleanup(w *walk) []Step {
 	return []Step{
 		{Name: "leftovers", Check: w.leftoversWaiting, Apply: w.removeLeftovers},
 		movedStep(w),
+		{Name: "old keys", Check: w.oldKeys, Apply: w.forgetKeys},
 	}
 }
 

@@ -81,6 +81,16 @@ func (w *walk) makeVault(ctx context.Context) error {
 	return remedy.With(err, "make /data writable and free space on it")
 }
 
+// oldKeys says whether the home of before is still there, which the application has left by now.
+func (w *walk) oldKeys(context.Context) (string, error) {
+	if (vault.Home{System: w.sys}).Outlived() {
+		return "nobody uses the directory of before any more", nil
+	}
+	return "", nil
+}
+
+func (w *walk) forgetKeys(context.Context) error { return vault.Home{System: w.sys}.Forget() }
+
 // vaultLabel marks the containers that have the keys' directory mounted with the name of what it was when they were made: another
 // directory takes its place when keys change, and a container goes on with the one it was started with.
 const vaultLabel = "appliance.vault"

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -450,5 +451,35 @@ func TestAKeyboxThatIsDamagedInOnePlace(t *testing.T) {
 	found, err := readKeybox(data)
 	if err == nil || len(found) != 2 || !sameKey(found[0], whole[0]) || !sameKey(found[1], whole[2]) {
 		t.Errorf("%d keys are found, %v", len(found), err)
+	}
+}
+
+// An application that runs has its home mounted, which is another directory once keys have changed. It goes on with that until it is made anew.
+func TestWhoHasTheOldHomeGoesOnWithIt(t *testing.T) {
+	need(t, "gpg1")
+	for _, exchange := range []func(string, string) error{nil, noExchange} {
+		h := newTestHost(t)
+		h.make(pair(t, 1))
+		document := h.seal("old")
+		mounted, err := os.Open(h.path())
+		must(t, err)
+		defer mounted.Close()
+		old := fmt.Sprintf("/proc/%d/fd/%d/", os.Getpid(), mounted.Fd())
+		h.exchange = exchange
+		h.make(pair(t, 2))
+		if out, said := (gnupg{t, "gpg1", old, 0}).run(document, "--decrypt"); string(out) != "old" || !h.Outlived() {
+			t.Errorf("it opens its document as %q: %s", out, said)
+		}
+		h.make(pair(t, 3))
+		if out, said := (gnupg{t, "gpg1", old, 0}).run(document, "--decrypt"); string(out) != "old" {
+			t.Errorf("after another change it opens its document as %q: %s", out, said)
+		}
+		must(t, h.Forget())
+		if left, err := os.ReadDir(filepath.Dir(h.path())); len(left) != 1 || err != nil || h.Outlived() {
+			t.Errorf("beside the home there is %v, %v", left, err)
+		}
+		if text, _, err := h.open(document); text != "old" || err != nil {
+			t.Errorf("the new home opens it as %q, %v", text, err)
+		}
 	}
 }

@@ -201,6 +201,7 @@ func (s killSweep) goOn(t *testing.T, h *host) {
 			t.Errorf("after the next start %q is opened as %q, %v", want, text, err)
 		}
 	}
+	must(t, h.Forget())
 	entries, err := os.ReadDir(filepath.Dir(h.path()))
 	must(t, err)
 	for _, e := range entries {
@@ -248,6 +249,7 @@ func TestWhatIsMadeInTheGapIsKept(t *testing.T) {
 	h := newTestHost(t)
 	h.make(pair(t, 1))
 	document := h.seal("old")
+	must(t, h.Forget())
 	h.Home.exchange = func(a, b string) error {
 		must(t, os.Rename(h.path(), filepath.Join(h.root, "data/.ecs-gpg.vault-old")), os.WriteFile(filepath.Join(h.root, "data/.ecs-gpg.vault-swap"), nil, 0o600),
 			os.Mkdir(h.path(), 0o700), os.WriteFile(h.path("theirs"), []byte("theirs"), 0o600))
