@@ -76,19 +76,21 @@ func opening() conversion {
 }
 
 func (a *app) convert(ctx context.Context, args []string, force bool, c conversion) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	names := append(append([]string{}, args...), "-", "-")
-	in, closeIn, err := a.input(names[0])
+	in, closeIn, err := a.input(names[0]) // which waits for whoever writes to a pipe
 	if err != nil {
 		return err
 	}
 	defer closeIn()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	ring, err := a.vaultHome().Ring()
 	if err != nil {
 		return err
 	}
-	convert := func(dst io.Writer) error { return explainFile(c.verb, names[0], c.do(ctx, ring, dst, in)) }
+	convert := func(dst io.Writer) error {
+		return explainFile(c.verb, names[0], unlessStopped(ctx, func() error { return c.do(ctx, ring, dst, in) }))
+	}
 	if names[1] == "-" {
 		if file, ok := a.out.(*os.File); ok && c.binds && term.IsTerminal(int(file.Fd())) {
 			return remedy.With(errors.New("cannot seal to a terminal: what comes out is no text"), "name a file, or send it on with |")
@@ -96,6 +98,18 @@ func (a *app) convert(ctx context.Context, args []string, force bool, c conversi
 		return convert(a.out)
 	}
 	return a.writeWhole(names[1], force, c.binds, convert)
+}
+
+// unlessStopped does not wait for work that a stop cannot reach, such as reading from a terminal where nobody types.
+func unlessStopped(ctx context.Context, work func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- work() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // writeWhole has a file written that appears once it is whole.

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"appliance/env/create"
+	"appliance/internal/system"
 	"appliance/internal/testbed"
 	"appliance/storage/vault"
 )
@@ -72,5 +76,39 @@ func TestServicesWithTheOldKeysAreMadeAnew(t *testing.T) {
 	}
 	if out := done(t, h, "vault", "status", "--json"); strings.Count(out, `"use": "retired"`) != 2 || !strings.Contains(out, `"state": "good"`) {
 		t.Errorf("status: %s", out)
+	}
+}
+
+// idle is an input on which nothing comes, as a terminal where nobody types.
+type idle struct{ asked func() }
+
+func (i idle) Read([]byte) (int, error) {
+	i.asked()
+	select {}
+}
+
+// A stop reaches a command that waits for its input, and leaves nothing of its output.
+func TestSealingFromAnIdleInputCanBeStopped(t *testing.T) {
+	root := t.TempDir()
+	home := vault.Home{System: system.New(system.Config{Root: root}), Owner: os.Geteuid()}
+	var texts []string
+	for _, user := range []string{"ecs_mediaserver", "ecs_authority"} {
+		text, err := create.NewOpenPGP(user, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, text)
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(root, "data"), 0o755), home.Make(t.Context(), vault.Keys{Encrypt: texts[0], Sign: texts[1]})); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	a := &app{stdio: stdio{in: idle{cancel}, out: io.Discard, err: io.Discard}, root: root}
+	out := filepath.Join(t.TempDir(), "out")
+	if err := a.convert(ctx, []string{"-", out}, false, sealing()); !errors.Is(err, context.Canceled) {
+		t.Errorf("it says %v", err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(out)); len(left) > 0 || err != nil {
+		t.Errorf("it leaves %v, %v", left, err)
 	}
 }
