@@ -93,7 +93,7 @@ func printVault(w io.Writer, s vault.Status, now time.Time) error {
 		if !k.InEnv {
 			where = ", in the home alone"
 		}
-		fmt.Fprintf(table, "%s\t%s  %s\n\t%s, made %s, %s%s\n", k.Use, k.Fingerprint, strings.Join(k.UserIDs, ", "), k.Algorithm, k.Created.Format(time.DateOnly), until, where)
+		fmt.Fprintf(table, "%s\t%s  %s\n\t%s, made %s, %s%s\n", k.Use, k.Fingerprint, printable(strings.Join(k.UserIDs, ", ")), k.Algorithm, k.Created.Format(time.DateOnly), until, where)
 	}
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(table, "warning\t%s\n", warning)

@@ -483,3 +483,15 @@ func TestWhoHasTheOldHomeGoesOnWithIt(t *testing.T) {
 		}
 	}
 }
+
+// What the application can write into the note of its home does not get into the log.
+func TestTheNoteOfAHomeSaysNothingOfItsOwn(t *testing.T) {
+	h := newTestHost(t)
+	h.make(pair(t, 1))
+	note := strings.NewReplacer(`"use": "encrypt"`, `"use": "\n<0>kernel: panic", "expires": "2020-01-01T00:00:00Z"`, `"use": "sign"`, `"use": "sign", "expires": "2020-01-01T00:00:00Z"`)
+	data, err := os.ReadFile(h.path(noteName))
+	must(t, err, os.WriteFile(h.path(noteName), []byte(note.Replace(string(data))), 0o600))
+	if warnings := h.Warnings(); len(warnings) != 1 || !strings.HasPrefix(warnings[0], "The vault's key to sign has expired on 2020-01-01") {
+		t.Errorf("warnings: %q", warnings)
+	}
+}

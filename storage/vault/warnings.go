@@ -32,7 +32,7 @@ func (h Home) Warnings() (list []Warning) {
 
 // warning says that a key seals no longer, or soon will not. Old documents are opened by keys that have expired, too.
 func (k Key) warning(now time.Time) (w Warning, holds bool) {
-	if k.Expires == nil || k.Use == UseRetired {
+	if k.Expires == nil || k.Use != UseEncrypt && k.Use != UseSign { // what the application may have noted as a use is not repeated
 		return w, false
 	}
 	const todo = "prolong it, or make a new pair with `appliance vault rotate`"
