@@ -117,6 +117,9 @@ func (r *Ring) Open(ctx context.Context, dst io.Writer, src io.Reader) (Opened, 
 	if !message.IsEncrypted {
 		return Opened{}, bad(NoMessage, "it is not encrypted")
 	}
+	if err := expected(message); err != nil { // nothing of it is given out, and a bomb is not unpacked
+		return Opened{}, source.blame(err)
+	}
 	out := &sink{to: dst}
 	n, err := io.CopyBuffer(out, message.UnverifiedBody, make([]byte, bufferSize))
 	switch {

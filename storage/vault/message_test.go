@@ -62,6 +62,9 @@ func TestWhatIsNotAsItWasSealedIsNotOpened(t *testing.T) {
 			if got := reasonOf(err); got != test.want || (test.want == "") != (err == nil) {
 				t.Errorf("it says %v", err)
 			}
+			if slices.Contains([]Reason{NoMessage, UnknownKey, UnknownSigner, WrongSigner, Unsigned}, test.want) && text != "" {
+				t.Errorf("it gives out %q", text)
+			}
 			if test.want == "" && (opened.Bytes != int64(len(text)) || opened.Signed.IsZero()) {
 				t.Errorf("it tells %+v of %d bytes", opened, len(text))
 			}
@@ -110,7 +113,7 @@ func TestWhatGnuPGHasSealed(t *testing.T) {
 				}
 				must(t, err)
 				plain, _, err := h.open(sealed)
-				if got := reasonOf(err); got != test.want || test.want == "" && (err != nil || plain != string(text)) {
+				if got := reasonOf(err); got != test.want || test.want == "" && (err != nil || plain != string(text)) || test.want != "" && plain != "" {
 					t.Errorf("%s: %v", test.name, err)
 				}
 			}

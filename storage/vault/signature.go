@@ -11,24 +11,40 @@ import (
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 )
 
+// expected says why a message cannot have been sealed here, as far as that is known before it is read.
+func expected(message *openpgp.MessageDetails) error {
+	err := bad(Unsigned, "it has no signature, or one of a kind that is not trusted any more")
+	for _, c := range message.SignatureCandidates {
+		if err = known(c); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func known(c *openpgp.SignatureCandidate) error {
+	switch {
+	case c.SignedByEntity == nil:
+		return bad(UnknownSigner, "it is signed by key %016X, which is not here", c.IssuerKeyId)
+	case !signs(c.SignedByEntity):
+		return bad(WrongSigner, "it is signed by %s, and should be by %s", nameOf(c.SignedByEntity), signUser)
+	}
+	return nil
+}
+
 // judge holds the signatures of a message that has been read to its end against who may sign documents. One good one is enough.
 func (r *Ring) judge(message *openpgp.MessageDetails, n int64) (Opened, error) {
-	if !message.IsSigned {
-		return Opened{}, bad(Unsigned, "it has no signature, or one of a kind that is not trusted any more")
-	}
-	err := bad(Unsigned, "it has no signature that can be read")
+	err := expected(message)
 	for _, c := range message.SignatureCandidates {
-		switch signed := r.verify(c); {
-		case c.SignedByEntity == nil:
-			err = bad(UnknownSigner, "it is signed by key %016X, which is not here", c.IssuerKeyId)
-		case signed != nil:
-			err = bad(Tampered, "the signature of %s is not good: %v", nameOf(c.SignedByEntity), signed)
-		case !signs(c.SignedByEntity):
-			err = bad(WrongSigner, "it is signed by %s, and should be by %s", nameOf(c.SignedByEntity), signUser)
-		default:
+		if known(c) != nil {
+			continue
+		}
+		signed := r.verify(c)
+		if signed == nil {
 			return Opened{n, fmt.Sprintf("%X", c.SignedByEntity.PrimaryKey.Fingerprint), c.CorrespondingSig.CreationTime.UTC(),
 				fmt.Sprintf("%X", message.DecryptedWith.Entity.PrimaryKey.Fingerprint)}, nil
 		}
+		err = bad(Tampered, "the signature of %s is not good: %v", nameOf(c.SignedByEntity), signed)
 	}
 	return Opened{}, err
 }
