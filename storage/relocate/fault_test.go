@@ -528,6 +528,49 @@ func TestWhatIsNotOursStays(t *testing.T) {
 	}
 }
 
+// What somebody has written to the old directory, or may still write there, is not removed: nobody has it but he.
+func TestAnOldDirectoryThatIsWorkedOnStays(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		do   func(h *host) (undo func())
+		err  string
+	}{
+		{"written to", func(h *host) func() {
+			file, err := os.OpenFile(h.path(oldOf(theMove)+"/large"), os.O_WRONLY, 0)
+			must(h.t, err)
+			_, err = file.WriteString("theirs")
+			must(h.t, err, file.Close())
+			return func() { must(h.t, os.Remove(h.path(oldOf(theMove)+"/large"))) }
+		}, "cannot remove /var/lib/.db.relocated: /var/lib/.db.relocated/large was written to after it was copied"},
+		{"made there", func(h *host) func() {
+			h.write(oldOf(theMove)+"/a/new", "theirs", 0o600)
+			return func() { must(h.t, os.Remove(h.path(oldOf(theMove)+"/a/new"))) }
+		}, "cannot remove /var/lib/.db.relocated: /var/lib/.db.relocated/a/new was written to after it was copied"},
+		{"open", func(h *host) func() {
+			cmd := exec.CommandContext(h.t.Context(), "sleep", "60")
+			cmd.Dir = h.path(oldOf(theMove) + "/a")
+			must(h.t, cmd.Start())
+			return func() { must(h.t, cmd.Process.Kill()); _ = cmd.Wait() } // it was killed
+		}, " has /var/lib/.db.relocated/a in use"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHost(t, true)
+			plant(t, h.path(theMove.From))
+			future := time.Now().AddDate(9, 0, 0)
+			must(t, os.Chtimes(h.path(theMove.From+"/empty"), future, future))
+			want := described(t, h.path(theMove.From))
+			must(t, h.relocator().Move(t.Context(), theMove))
+			undo := test.do(h)
+			if err := h.relocator().Clear(t.Context(), theMove); err == nil || !strings.HasSuffix(err.Error(), test.err) || remedy.Of(err) == "" {
+				t.Errorf("it says %v", err)
+			}
+			undo()
+			must(t, h.relocator().Clear(t.Context(), theMove))
+			h.moved(want)
+		})
+	}
+}
+
 // A directory in the place of the link, after all was done: perhaps somebody has gone back.
 func TestTheOldOneIsBack(t *testing.T) {
 	h := newHost(t, true)

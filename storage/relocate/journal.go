@@ -40,14 +40,15 @@ type journal struct {
 	From    string    `json:"from"`
 	To      string    `json:"to"`
 	State   state     `json:"state"`
-	Action  Action    `json:"action"`        // rename, copy or link
-	Apart   bool      `json:"apart"`         // the places were on different file systems
-	Units   []string  `json:"units"`         // that were active before, to be started again
-	Began   time.Time `json:"began"`         // of the last try
-	Size    Size      `json:"size"`          // that was moved, once that is known
-	New     string    `json:"new,omitempty"` // identity of the directory that is to be at To
-	Old     string    `json:"old,omitempty"` // and of the one that was at From
-	Damaged bool      `json:"-"`             // it could not be read: nothing else is known
+	Action  Action    `json:"action"`         // rename, copy or link
+	Apart   bool      `json:"apart"`          // the places were on different file systems
+	Units   []string  `json:"units"`          // that were active before, to be started again
+	Began   time.Time `json:"began"`          // of the last try
+	Size    Size      `json:"size"`           // that was moved, once that is known
+	New     string    `json:"new,omitempty"`  // identity of the directory that is to be at To
+	Old     string    `json:"old,omitempty"`  // and of the one that was at From
+	Whole   time.Time `json:"whole,omitzero"` // when all was copied: what is newer at Old is nowhere else
+	Damaged bool      `json:"-"`              // it could not be read: nothing else is known
 }
 
 // Size is how much there is.

@@ -180,6 +180,7 @@ func (t *moving) copy(ctx context.Context) error {
 	c := &copier{sys: t.System, from: t.From, to: copyOf(t.Move)}
 	stopTelling := t.tell(ctx, c)
 	err := c.copyTree(ctx)
+	t.journal.Whole = t.System.Now()
 	if err == nil {
 		err = c.compare(ctx)
 	}
@@ -229,12 +230,12 @@ func (t *moving) giveUp(ctx context.Context, err error) error {
 	return err
 }
 
-// abandon forgets a move that has come to nothing. Who uses From goes on with it.
+// abandon forgets a move that has come to nothing. Who uses From goes on with it, and need not wait until the copy is gone.
 func (t *moving) abandon(ctx context.Context) error {
-	if err := (removal{sys: t.System}).tree(ctx, copyOf(t.Move)); err != nil {
+	if err := t.startAgain(ctx); err != nil {
 		return err
 	}
-	if err := t.startAgain(ctx); err != nil {
+	if err := (removal{sys: t.System}).tree(ctx, copyOf(t.Move)); err != nil {
 		return err
 	}
 	return t.forget(t.Move)
@@ -306,6 +307,9 @@ func (r *Relocator) clearOld(ctx context.Context, m Move, j journal) error {
 	}
 	if j.Action == Link {
 		return r.System.Remove(old) // it was empty, or it stays
+	}
+	if err := r.abandoned(old, j.Whole); err != nil {
+		return err
 	}
 	return removal{sys: r.System}.tree(ctx, old)
 }

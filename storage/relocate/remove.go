@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"appliance/internal/remedy"
 	"appliance/internal/system"
 )
 
@@ -79,4 +81,52 @@ func (r removal) within(ctx context.Context, dir int, name, path string) error {
 		}
 	}
 	return nil
+}
+
+// abandoned fails when somebody works on an old directory, or has since a moment.
+func (r *Relocator) abandoned(old string, since time.Time) error {
+	users, err := r.System.UsersBelow(old)
+	if err == nil && len(users) > 0 {
+		err = stillThere(users)
+	}
+	if err != nil || since.IsZero() { // of a version before this one
+		return err
+	}
+	top, err := openTop(r.System.Path(old))
+	if err != nil {
+		return fmt.Errorf("cannot look at %s: %w", old, err)
+	}
+	defer unix.Close(top)
+	newer, err := writtenSince(top, old, since)
+	if err != nil || newer == "" {
+		return err
+	}
+	return remedy.With(fmt.Errorf("cannot remove %s: %s was written to after it was copied", old, newer),
+		fmt.Sprintf("see whether it is of use (`find %s -newermt '%s'`), then remove it", old, since.Format(time.DateTime)))
+}
+
+// writtenSince finds a file in an open directory that was written to after a moment. Directories do not count: a removal that was cut off
+// has changed some. Nor does one of the times alone: images have files of the future, and who loses a name was not written to.
+func writtenSince(dir int, path string, since time.Time) (newer string, err error) {
+	err = eachName(dir, func(name string) error {
+		st, err := stat(dir, name)
+		if err != nil || newer != "" {
+			return err
+		}
+		at := filepath.Join(path, name)
+		if !isKind(&st, unix.S_IFDIR) {
+			if min(st.Mtim.Nano(), st.Ctim.Nano()) > since.UnixNano() {
+				newer = at
+			}
+			return nil
+		}
+		fd, err := openDir(dir, name)
+		if err != nil {
+			return fmt.Errorf("cannot remove %s: %w", at, err)
+		}
+		defer unix.Close(fd)
+		newer, err = writtenSince(fd, at, since)
+		return err
+	})
+	return newer, err
 }
