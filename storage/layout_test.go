@@ -320,6 +320,30 @@ func TestAnotherWayToTheSamePlaceStays(t *testing.T) {
 	}
 }
 
+// A new disk for what can be made again: the engine starts anew on it. A database does not.
+func TestWhatAMoveHasLinkedToIsMadeAgain(t *testing.T) {
+	h := newTestHost(t)
+	must(t, h.Make(), os.MkdirAll(h.System.Path("/var/lib"), 0o755), os.Symlink(h.System.Path("/volatile/docker"), h.System.Path("/var/lib/docker")),
+		os.Symlink(h.System.Path("/data/postgresql"), h.System.Path("/var/lib/postgresql")))
+	missing, err := h.Missing()
+	if diff := cmp.Diff([]string{"/volatile/docker"}, missing); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	must(t, h.Make())
+	if info, err := os.Stat(h.System.Path("/var/lib/docker")); err != nil || info.Mode().Perm() != 0o710 {
+		t.Errorf("the engine finds %v, %v", info, err)
+	}
+	for _, p := range Places {
+		want := map[string]string{"/data/postgresql": "missing", "/volatile/containerd": "unused"}[p.Path]
+		if want == "" {
+			want = "ready"
+		}
+		if got := h.State(p); got != want {
+			t.Errorf("%s is %s", p.Path, got)
+		}
+	}
+}
+
 func TestTheIDStays(t *testing.T) {
 	h := newTestHost(t)
 	must(t, h.Make())

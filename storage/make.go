@@ -31,7 +31,7 @@ func (l Layout) State(p Place) string {
 		return err.Error()
 	case ready:
 		return "ready"
-	case p.Moved():
+	case p.Moved() && !l.lost(p):
 		return "unused"
 	}
 	return "missing"
@@ -55,7 +55,7 @@ func (l Layout) empty(path string) bool {
 func (l Layout) Missing() ([]string, error) {
 	var missing []string
 	for _, p := range Places {
-		if p.Moved() {
+		if p.Moved() && !l.again(p) {
 			continue
 		}
 		stands, err := l.dirStands(p.Path)
@@ -82,6 +82,15 @@ func (l Layout) Missing() ([]string, error) {
 	return missing, err
 }
 
+// lost says that a move has left the link of a place, and what it leads to has gone.
+func (l Layout) lost(p Place) bool {
+	target, err := l.System.Readlink(p.Link)
+	return err == nil && target == l.System.Path(p.Path) && !l.System.Exists(p.Path)
+}
+
+// again says that such a place is to be made: with a new volume, of what can be made again, its service would not start on a link to nothing.
+func (l Layout) again(p Place) bool { return p.Volume() == "volatile" && l.lost(p) }
+
 // linked are the places that the layout itself makes links to.
 func linked() (places []Place) {
 	for _, p := range Places {
@@ -95,7 +104,7 @@ func linked() (places []Place) {
 // Make puts in place what is missing. It removes no data: what is in the way is moved aside.
 func (l Layout) Make() error {
 	for _, p := range Places {
-		if p.Moved() {
+		if p.Moved() && !l.again(p) {
 			continue
 		}
 		if err := l.makeDir(p); err != nil {
