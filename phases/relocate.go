@@ -155,6 +155,7 @@ func (m mover) clear(ctx context.Context) error {
 	for _, move := range moves {
 		err = errors.Join(err, m.relocator().Clear(ctx, move))
 	}
+	m.noteOld(err)
 	return err
 }
 

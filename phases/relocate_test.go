@@ -74,11 +74,20 @@ func TestWhatTheEngineKeepsMovesToItsVolume(t *testing.T) {
 		t.Errorf("after it is planned to %+v", changes)
 	}
 
-	step := movedStep(&walk{sys: system.New(system.Config{Root: h.root}), log: slog.New(slog.DiscardHandler)})
+	seen := &notices{}
+	step := movedStep(&walk{notices: seen, sys: system.New(system.Config{Root: h.root}), log: slog.New(slog.DiscardHandler)})
 	why, err := step.Check(t.Context())
 	if want := "to be removed: /var/lib/.docker.relocated"; why != want || err != nil || h.reads("var/lib/.docker.relocated/image/layer") != "bytes" {
 		t.Errorf("until the application has proved itself it is %q, %v", why, err)
 	}
+	h.write("var/lib/.docker.relocated/image/new", "theirs")
+	if err := step.Apply(t.Context()); err == nil || !h.has("var/lib/.docker.relocated") {
+		t.Errorf("with something new in it it goes: %v", err)
+	}
+	if got := seen.all(); len(got) != 1 || got[0].Code != "old-directory" || !strings.Contains(got[0].Text, "image/new was written to after it was copied") || got[0].Remedy == "" {
+		t.Errorf("the status warns of %+v", got)
+	}
+	h.remove("var/lib/.docker.relocated/image/new")
 	if err := step.Apply(t.Context()); err != nil || h.has("var/lib/.docker.relocated") {
 		t.Errorf("then the old directory is there: %t, %v", h.has("var/lib/.docker.relocated"), err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"appliance/internal/api"
+	"appliance/internal/remedy"
 	"appliance/storage"
 	"appliance/storage/vault"
 )
@@ -104,4 +105,13 @@ func (w *walk) noteVolumes(all []storage.Found) {
 		}
 	}
 	w.notices.say("volumes", w.sys.Now(), seen)
+}
+
+// noteOld notes why old directories of moves stay, though all runs on the new ones.
+func (w *walk) noteOld(err error) {
+	var seen []notice
+	if err != nil {
+		seen = []notice{{"", api.Warning{Code: "old-directory", Text: err.Error(), Remedy: remedy.Of(err)}}}
+	}
+	w.notices.say("moved", w.sys.Now(), seen)
 }

@@ -41,7 +41,7 @@ type Status struct {
 type Warning struct {
 	// Code says which kind it is: "space-warn", "space-hold", "space-protect", "volume-doubt", "vault-key-expires",
 	// "vault-key-expired", "certificate-expires", "certificate-expired", "certificate-passed-over", "certificate-clock",
-	// "certificate-self-signed". There may be several of one, and others will come.
+	// "certificate-self-signed", "old-directory". There may be several of one, and others will come.
 	Code   string    `json:"code"`
 	Since  time.Time `json:"since"` // when this supervisor first saw it
 	Text   string    `json:"text"`

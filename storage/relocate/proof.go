@@ -32,12 +32,13 @@ func (p proof) close() {
 // A batch is written to the disk as a whole, and read back while the next one is copied. It bounds open files and what a disk
 // is asked to do at once.
 const (
-	batchFiles = 512
+	batchFiles = 512 // that are open: old hosts let a service have 4096, and four batches may be on their way
 	batchBytes = 128 << 20
 )
 
 type batch struct {
 	proofs []proof
+	open   int
 	bytes  int64
 }
 
@@ -62,8 +63,12 @@ func (s *proofs) add(ctx context.Context, p proof) error {
 	s.mu.Lock()
 	s.next.proofs = append(s.next.proofs, p)
 	s.next.bytes += p.size
+	s.next.open++
+	if p.src >= 0 {
+		s.next.open++
+	}
 	var full batch
-	if len(s.next.proofs) >= batchFiles || s.next.bytes >= batchBytes {
+	if s.next.open >= batchFiles || s.next.bytes >= batchBytes {
 		full, s.next = s.next, batch{}
 	}
 	s.mu.Unlock()
