@@ -491,7 +491,7 @@ func TestTheNoteOfAHomeSaysNothingOfItsOwn(t *testing.T) {
 	note := strings.NewReplacer(`"use": "encrypt"`, `"use": "\n<0>kernel: panic", "expires": "2020-01-01T00:00:00Z"`, `"use": "sign"`, `"use": "sign", "expires": "2020-01-01T00:00:00Z"`)
 	data, err := os.ReadFile(h.path(noteName))
 	must(t, err, os.WriteFile(h.path(noteName), []byte(note.Replace(string(data))), 0o600))
-	if warnings := h.Warnings(); len(warnings) != 1 || !strings.HasPrefix(warnings[0], "The vault's key to sign has expired on 2020-01-01") {
+	if warnings := h.Warnings(); len(warnings) != 1 || !strings.HasPrefix(warnings[0].Text, "The vault's key to sign has expired on 2020-01-01") {
 		t.Errorf("warnings: %q", warnings)
 	}
 }
