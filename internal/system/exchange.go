@@ -84,7 +84,7 @@ func giveAt(parent int, base string, seen fs.FileInfo, owner int) error {
 	if err := unix.Fstat(fd, &now); err != nil {
 		return err
 	}
-	if was := seen.Sys().(*syscall.Stat_t); now.Dev != was.Dev || now.Ino != was.Ino || now.Nlink != was.Nlink {
+	if was := seen.Sys().(*syscall.Stat_t); now.Dev != was.Dev || now.Ino != was.Ino || now.Mode != was.Mode || now.Nlink != was.Nlink { // numbers are given out again
 		return fs.ErrNotExist
 	}
 	return unix.Fchownat(fd, "", owner, owner, unix.AT_EMPTY_PATH)
