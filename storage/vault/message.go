@@ -104,6 +104,9 @@ func (r *Ring) Open(ctx context.Context, dst io.Writer, src io.Reader) (Opened, 
 	input := bufio.NewReaderSize(source, bufferSize)
 	f := &frame{from: input}
 	if head, _ := input.Peek(64); bytes.HasPrefix(bytes.TrimSpace(head), []byte("-----BEGIN PGP MESSAGE")) {
+		if start, _ := input.Peek(bufferSize); !headed(start) {
+			return Opened{}, source.blame(bad(NoMessage, "its ASCII armor is broken: its head has no end"))
+		}
 		block, err := armor.Decode(input)
 		if err != nil {
 			return Opened{}, source.blame(bad(NoMessage, "its ASCII armor is broken: %v", err))
@@ -134,6 +137,16 @@ func (r *Ring) Open(ctx context.Context, dst io.Writer, src io.Reader) (Opened, 
 		return Opened{}, source.blame(r.explain(f, errors.New("it goes on after its end")))
 	}
 	return r.judge(message, n)
+}
+
+// headed says whether the head of an armor ends, by an empty line, in what it starts with: the library keeps all of it.
+func headed(start []byte) bool {
+	for line := range bytes.Lines(bytes.TrimLeft(start, whitespace)) {
+		if len(bytes.TrimSpace(line)) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // over says whether nothing is left, but the end of an armor.

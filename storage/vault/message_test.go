@@ -245,6 +245,8 @@ func TestWhatStandsBesideAMessage(t *testing.T) {
 		{"armored between empty lines", append(append([]byte("\n\n"), armored(sealed)...), " \r\n\n"...), ""},
 		{"armored, then text", append(armored(sealed), "more"...), Tampered},
 		{"armored twice", append(armored(sealed), armored(sealed)...), Tampered},
+		{"a head that takes much memory", bytes.Replace(armored(sealed), []byte("\n\n"), slices.Concat([]byte("\nComment: "), bytes.Repeat([]byte("x"), 1<<20), []byte("\n\n")), 1), NoMessage},
+		{"a head of another program", bytes.Replace(armored(sealed), []byte("\n\n"), []byte("\r\nVersion: X\r\n \r\n"), 1), ""},
 		{"a marker before it", slices.Concat(marker, sealed), ""},
 		{"a marker before it, a message after it", slices.Concat(marker, sealed, sealed), Tampered},
 		{"a marker in it", slices.Concat(sealed[:end], marker, sealed[end:]), ""},
