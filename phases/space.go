@@ -174,6 +174,7 @@ func (a *Appliance) watchStorage(ctx context.Context) error {
 	if err := a.walk.tellRooms(rooms, a.warn); err != nil {
 		a.warn(err.Error())
 	}
+	a.publishWarnings()
 	err = full(rooms, set.Space)
 	if err != nil {
 		a.stopWriters(ctx)

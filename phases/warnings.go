@@ -3,6 +3,7 @@ package phases
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -114,4 +115,34 @@ func (w *walk) noteOld(err error) {
 		seen = []notice{{"", api.Warning{Code: "old-directory", Text: err.Error(), Remedy: remedy.Of(err)}}}
 	}
 	w.notices.say("moved", w.sys.Now(), seen)
+}
+
+// warningsPath is read by the textfile collector of Prometheus' node exporter, as the certificate's metrics are.
+const warningsPath = "/data/etc/metric_import/appliance-warnings.prom"
+
+// publishWarnings writes how many warnings there are of which code, where that has changed. Without any there is no file.
+func (a *Appliance) publishWarnings() {
+	count := map[string]int{}
+	for _, w := range a.warnings() {
+		count[w.Code]++
+	}
+	var text strings.Builder
+	for i, code := range slices.Sorted(maps.Keys(count)) {
+		if i == 0 {
+			text.WriteString("# HELP appliance_warnings What the status warns of.\n# TYPE appliance_warnings gauge\n")
+		}
+		fmt.Fprintf(&text, "appliance_warnings{code=%q} %d\n", code, count[code])
+	}
+	old, err := a.cfg.System.ReadFile(warningsPath)
+	switch {
+	case string(old) == text.String() && (err == nil || text.Len() == 0):
+		return
+	case text.Len() == 0:
+		err = a.cfg.System.Remove(warningsPath)
+	default:
+		err = a.cfg.System.WriteFile(warningsPath, []byte(text.String()), 0o644)
+	}
+	if err != nil {
+		a.cfg.Log.Debug("cannot write metrics", "err", err) // at the next look again; that there is no room is told elsewhere
+	}
 }

@@ -90,3 +90,27 @@ func TestWarningsOfTheStatusHideSecrets(t *testing.T) {
 		t.Errorf("told is %+v", got)
 	}
 }
+
+func TestWarningsAreMetrics(t *testing.T) {
+	a, _ := watching(t, Run)
+	a.publishWarnings()
+	if a.cfg.System.Exists(warningsPath) {
+		t.Error("without a warning there is a file")
+	}
+	low := room{"/data", system.Space{Size: 100, Free: 15}, storage.Warn}
+	a.walk.noteRooms([]room{low, {"/volatile", low.space, storage.Warn}, {"/", low.space, storage.Hold}})
+	a.publishWarnings()
+	const want = `# HELP appliance_warnings What the status warns of.
+# TYPE appliance_warnings gauge
+appliance_warnings{code="space-hold"} 1
+appliance_warnings{code="space-warn"} 2
+`
+	if got, err := a.cfg.System.ReadFile(warningsPath); string(got) != want || err != nil {
+		t.Errorf("there is %q, %v", got, err)
+	}
+	a.walk.noteRooms(nil)
+	a.publishWarnings()
+	if a.cfg.System.Exists(warningsPath) {
+		t.Error("the file stays")
+	}
+}
