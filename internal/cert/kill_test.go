@@ -9,54 +9,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
 	"appliance/internal/cert/acme"
 	"appliance/internal/cert/acme/acmetest"
+	"appliance/internal/sweeping"
 	"appliance/internal/system"
 )
 
-// These make the test binary a process that renews the certificate of the host below a root, and is killed at an effect.
-const (
-	killRoot      = "APPLIANCE_TEST_CERT_ROOT"
-	killDirectory = "APPLIANCE_TEST_CERT_DIRECTORY"
-	killTrust     = "APPLIANCE_TEST_CERT_TRUST"
-	killAt        = "APPLIANCE_TEST_CERT_KILL" // 0: never; then it says how many there are
-)
-
-func TestMain(m *testing.M) {
-	if root := os.Getenv(killRoot); root != "" {
-		os.Exit(renewUntilKilled(root))
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(sweeping.Main(m, renewUntilKilled)) }
 
 // renewUntilKilled is what appliance cert renew does, in a process that has just started.
-func renewUntilKilled(root string) int {
-	at, _ := strconv.Atoi(os.Getenv(killAt))
-	effects := 0
-	sys := system.New(system.Config{Root: root, Observe: func(system.Effect) error {
-		if effects++; effects == at {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // it is on its way
-		}
-		return nil
-	}})
-	w := Wish{Names: []string{"a.example.org"}, ACME: &acme.Settings{Directory: os.Getenv(killDirectory), CABundle: os.Getenv(killTrust)}}
+func renewUntilKilled(v *sweeping.Victim) error {
+	sys := system.New(system.Config{Root: v.Setting("root"), Observe: v.Observe})
+	w := Wish{Names: []string{"a.example.org"}, ACME: &acme.Settings{Directory: v.Setting("directory"), CABundle: v.Setting("trust")}}
 	k := realKeeper(sys)
 	_, err := k.Ensure(context.Background(), w)
 	if err == nil {
 		_, err = k.Renew(context.Background())
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	fmt.Print(effects)
-	return 0
+	return err
 }
 
 // realKeeper asks as the appliance does, of an authority that believes every answer.
@@ -75,12 +48,9 @@ func (silent) HideHTTP(string)                                        {}
 func (silent) ShowALPN(context.Context, string, []byte, []byte) error { return nil }
 func (silent) HideALPN(string)                                        {}
 
-// killed renews in a process of its own, which is killed at the n-th effect.
-func (h *host) killed(ca *acmetest.CA, n int) (stdout string, err error) {
-	cmd := exec.CommandContext(h.t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), killRoot+"="+h.root, killDirectory+"="+ca.DirectoryURL, killTrust+"="+ca.CABundle, killAt+"="+strconv.Itoa(n), "GORACE=atexit_sleep_ms=0")
-	out, err := cmd.Output()
-	return string(out), err
+// renewal is what a process of its own does.
+func (h *host) renewal(ca *acmetest.CA) map[string]string {
+	return map[string]string{"root": h.root, "directory": ca.DirectoryURL, "trust": ca.CABundle}
 }
 
 type killSweep struct {
@@ -107,17 +77,15 @@ func TestKilledWhileTheAuthorityIsAsked(t *testing.T) {
 	must(t, err)
 	later := newHost(t, time.Time{})
 	must(t, exec.CommandContext(t.Context(), "cp", "-a", first.root+"/.", later.root).Run())
-	if _, err := later.killed(ca, 0); err != nil {
-		t.Fatal(err)
-	}
+	_, err = sweeping.Count(t.Context(), later.renewal(ca))
+	must(t, err)
 	for _, s := range []killSweep{{"issue", first, SelfSigned}, {"renewal", later, Issued}} {
 		t.Run(s.name, func(t *testing.T) {
 			count := s.copied(t)
-			out, err := count.killed(ca, 0)
+			effects, err := sweeping.Count(t.Context(), count.renewal(ca))
 			must(t, err)
-			effects, err := strconv.Atoi(out)
-			if err != nil || effects < 15 {
-				t.Fatalf("there are %q effects", out)
+			if effects < 15 {
+				t.Fatalf("there are %d effects", effects)
 			}
 			t.Cleanup(func() {
 				if !t.Failed() {
@@ -129,10 +97,7 @@ func TestKilledWhileTheAuthorityIsAsked(t *testing.T) {
 					t.Parallel()
 					h := s.copied(t)
 					_, before := h.files()
-					out, err := h.killed(ca, n)
-					if exit, ok := err.(*exec.ExitError); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-						t.Fatalf("it was not killed: %q, %v", out, err)
-					}
+					must(t, sweeping.Kill(t.Context(), n, h.renewal(ca)))
 					h.check(w)
 					if _, chain := h.files(); !bytes.Equal(chain, before) {
 						if p, err := decode(h.files()); err != nil || signedByItself(p.leaf) {

@@ -9,9 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"appliance/internal/sweeping"
@@ -35,17 +33,9 @@ func labelled(device, layout string) string {
 	return strings.ReplaceAll(on(device, layout), "LABEL", "t"+filepath.Base(device))
 }
 
-// killed applies a layout in a process of its own, which is killed at the n-th effect.
-func (b *box) killed(layout string, n int) (stdout string, err error) {
-	cmd := exec.CommandContext(b.t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), killRoot+"="+b.root, killEnv+"="+document(layout), killAt+"="+strconv.Itoa(n), "GORACE=atexit_sleep_ms=0")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		err = fmt.Errorf("%w: %s", err, stderr.Bytes())
-	}
-	return string(out), err
+// sweep is what a process of its own applies.
+func (b *box) sweep(layout string) map[string]string {
+	return map[string]string{"root": b.root, "env": document(layout)}
 }
 
 // clean makes a disk empty again.
@@ -60,12 +50,6 @@ func clean(t *testing.T, device, file string, size int64) {
 	tool(t, "blockdev", "--flushbufs", device)
 }
 
-// killedBySignal says that a process did not end by itself.
-func killedBySignal(err error) bool {
-	var exit *exec.ExitError
-	return errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
-}
-
 // Killed at each effect, apply goes on to the same end. When another disk is there instead, it is left alone, whatever the
 // journal has to say of the one before.
 func TestKillSweep(t *testing.T) {
@@ -78,11 +62,10 @@ func TestKillSweep(t *testing.T) {
 	tool(t, "mkfs.ext4", "-q", "-F", "-L", "foreign"+filepath.Base(device), foreign)
 
 	count := newBox(t)
-	out, err := count.killed(layout, 0)
+	effects, err := sweeping.Count(t.Context(), count.sweep(layout))
 	must(t, err)
-	effects, err := strconv.Atoi(out)
-	if err != nil || effects < 20 {
-		t.Fatalf("there are %q effects", out)
+	if effects < 20 {
+		t.Fatalf("there are %d effects", effects)
 	}
 	tool(t, "umount", count.sys.Path("/mnt/a"))
 	first, every := sweeping.Points(9)
@@ -90,14 +73,12 @@ func TestKillSweep(t *testing.T) {
 		t.Run(fmt.Sprintf("%03d", n), func(t *testing.T) {
 			clean(t, device, file, size)
 			b := newBox(t)
-			if out, err := b.killed(layout, n); !killedBySignal(err) {
-				t.Fatalf("it was not killed: %q, %v", out, err)
-			}
+			must(t, sweeping.Kill(t.Context(), n, b.sweep(layout)))
 			if n%2 == 0 { // as after a power cut of a disk that somebody has changed meanwhile
 				b.swapped(layout, device, file, foreign)
 				clean(t, device, file, size)
 				b = newBox(t)
-				_, _ = b.killed(layout, n)
+				must(t, sweeping.Kill(t.Context(), n, b.sweep(layout)))
 			}
 			must(t, b.apply(layout))
 			b.stands(layout, device)

@@ -3,55 +3,29 @@ package disk
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"appliance/env"
+	"appliance/internal/sweeping"
 	"appliance/internal/system"
 )
 
-// These make the test binary a process that applies a layout below a root, and is killed at an effect.
-const (
-	killRoot = "APPLIANCE_TEST_DISK_ROOT"
-	killEnv  = "APPLIANCE_TEST_DISK_ENV"
-	killAt   = "APPLIANCE_TEST_DISK_KILL" // 0: never; then it says how many there are
-)
+func TestMain(m *testing.M) { os.Exit(sweeping.Main(m, applyUntilKilled)) }
 
-func TestMain(m *testing.M) {
-	if root := os.Getenv(killRoot); root != "" {
-		os.Exit(applyUntilKilled(root))
-	}
-	os.Exit(m.Run())
-}
-
-func applyUntilKilled(root string) int {
-	at, _ := strconv.Atoi(os.Getenv(killAt))
-	effects := 0
-	sys := system.New(system.Config{Root: root, Observe: func(system.Effect) error {
-		if effects++; effects == at {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // it is on its way
-		}
-		return nil
-	}})
-	doc, err := env.Parse("env.yml", []byte(os.Getenv(killEnv)))
-	if err == nil {
-		err = New(Config{System: sys, Wanted: doc.Volumes(), Log: quiet()}).Apply(context.Background(), func(Step) {})
-	}
+// applyUntilKilled applies the layout of an environment to the host below a root.
+func applyUntilKilled(v *sweeping.Victim) error {
+	sys := system.New(system.Config{Root: v.Setting("root"), Observe: v.Observe})
+	doc, err := env.Parse("env.yml", []byte(v.Setting("env")))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return err
 	}
-	fmt.Print(effects)
-	return 0
+	return New(Config{System: sys, Wanted: doc.Volumes(), Log: quiet()}).Apply(context.Background(), func(Step) {})
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
