@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -328,24 +329,47 @@ func (c *copier) firstName(ctx context.Context, j job) error {
 }
 
 func (c *copier) nextName(ctx context.Context, j job, first string) error {
-	var st unix.Stat_t
-	err := unix.Fstatat(c.top, first, &st, unix.AT_SYMLINK_NOFOLLOW)
-	if err == nil {
-		var there bool
-		if there, err = c.make(ctx, j, func(t *unix.Stat_t) bool { return t.Ino == st.Ino }); there && err == nil {
-			return nil
-		}
-	}
-	if err == nil {
-		err = c.sys.Observe("link", filepath.Join(c.to, j.path()))
-	}
-	if err == nil {
-		err = unix.Linkat(c.top, first, j.to, j.name, 0)
-	}
-	if err != nil {
+	if err := c.nameAgain(ctx, j, first); err != nil {
 		return c.targetError(j.path(), err)
 	}
 	return nil
+}
+
+func (c *copier) nameAgain(ctx context.Context, j job, first string) error {
+	dir, err := c.dirOf(first)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	name := filepath.Base(first)
+	st, err := stat(dir, name)
+	if err != nil {
+		return err
+	}
+	if there, err := c.make(ctx, j, func(t *unix.Stat_t) bool { return t.Ino == st.Ino }); there || err != nil {
+		return err
+	}
+	if err := c.sys.Observe("link", filepath.Join(c.to, j.path())); err != nil {
+		return err
+	}
+	return unix.Linkat(dir, name, j.to, j.name, 0)
+}
+
+// dirOf opens the directory that a path of the copy is in, name by name: the kernel takes no path of any length.
+func (c *copier) dirOf(path string) (dir int, err error) {
+	if dir, err = openDir(c.top, "."); err != nil {
+		return -1, err
+	}
+	names := strings.Split(path, "/")
+	for _, name := range names[:len(names)-1] {
+		next, err := openDir(dir, name)
+		unix.Close(dir)
+		if err != nil {
+			return -1, err
+		}
+		dir = next
+	}
+	return dir, nil
 }
 
 // special copies what has no content: links, pipes, sockets and devices, and the whiteouts of overlay file systems.

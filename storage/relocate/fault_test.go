@@ -613,6 +613,44 @@ func TestFlags(t *testing.T) {
 	}
 }
 
+// A path may be longer than any that the kernel takes at once, with two names of a file at its end.
+func TestAVeryDeepTree(t *testing.T) {
+	h := newHost(t, true)
+	h.write(theMove.From+"/z", "x", 0o600)
+	const levels = 30
+	level := strings.Repeat("d", 200)
+	down := func(top string, make bool) (dir int) {
+		dir, err := openTop(h.path(top))
+		for range levels {
+			if make && err == nil {
+				err = unix.Mkdirat(dir, level, 0o755)
+			}
+			var next int
+			if err == nil {
+				next, err = openDir(dir, level)
+			}
+			must(t, err)
+			unix.Close(dir)
+			dir = next
+		}
+		return dir
+	}
+	bottom := down(theMove.From, true)
+	top, err := openTop(h.path(theMove.From))
+	must(t, err, unix.Linkat(top, "z", bottom, "deep", 0), unix.Linkat(top, "z", bottom, "deep too", 0), unix.Close(top))
+	must(t, os.Remove(h.path(theMove.From+"/z"))) // so that the first name of it is down there
+	unix.Close(bottom)
+	must(t, h.relocator().wholly(t.Context(), theMove))
+	bottom = down(theMove.To, false)
+	defer unix.Close(bottom)
+	one, err := stat(bottom, "deep")
+	other, otherErr := stat(bottom, "deep too")
+	must(t, err, otherErr)
+	if one.Ino != other.Ino || one.Nlink != 2 {
+		t.Errorf("they are %d and %d, of %d names", one.Ino, other.Ino, one.Nlink)
+	}
+}
+
 // More files than a batch holds, and more directories than are open at once, on a file system of disks.
 func TestManyFiles(t *testing.T) {
 	h := newHost(t, false)
