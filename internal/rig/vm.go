@@ -102,7 +102,14 @@ func (v *VM) PowerOn() {
 	if err := v.qemu.start(); err != nil {
 		v.t.Fatalf("cannot power on: %v", err)
 	}
-	v.Eventually(vmBootTimeout, "the virtual machine to answer", func() bool { return v.BootID() != "" })
+	v.Eventually(vmBootTimeout, "the virtual machine to answer", func() bool {
+		select {
+		case <-v.qemu.ended:
+			v.t.Fatal("the emulator has ended")
+		default:
+		}
+		return v.BootID() != ""
+	})
 	v.t.Logf("virtual machine answers %s after power on", since(begun))
 }
 
@@ -132,6 +139,9 @@ type qemu struct {
 	dir  string    // of the disk and the console's log
 	cmd  *exec.Cmd // nil while the power is off
 	port int       // on 127.0.0.1, leads to the guest's program
+
+	ended  <-chan struct{} // closed when the emulator has ended, by whatever
+	tpmCmd *exec.Cmd
 
 	drives    []string // further disks, by their files
 	arguments string   // of the kernel, beside ours
@@ -184,7 +194,12 @@ func (q *qemu) start() error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	q.cmd = cmd
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // most often it says only that it was killed
+		close(ended)
+	}()
+	q.cmd, q.ended = cmd, ended
 	return nil
 }
 
@@ -213,7 +228,7 @@ func (q *qemu) args() []string {
 
 func (q *qemu) tpmSocket() string { return filepath.Join(q.dir, "tpm.sock") }
 
-// startTPM starts a TPM 2.0 for one run of the emulator: it ends when that lets go of it.
+// startTPM starts a TPM 2.0 for one run of the emulator, which can connect to it when this returns.
 func (q *qemu) startTPM() error {
 	if !q.tpm {
 		return nil
@@ -222,14 +237,34 @@ func (q *qemu) startTPM() error {
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		return err
 	}
-	return hostCommand(context.Background(), "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state, "--ctrl", "type=unixio,path="+q.tpmSocket(), "--terminate", "--daemon")
+	cmd := exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+state, "--ctrl", "type=unixio,path="+q.tpmSocket())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	q.tpmCmd = cmd
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if _, err := os.Stat(q.tpmSocket()); err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("cannot start a TPM: it does not listen at %s", q.tpmSocket())
+		}
+		time.Sleep(pollEvery)
+	}
 }
 
+// kill ends the emulator at once, and then the TPM: it goes before the next one begins, whose socket it would take away.
 func (q *qemu) kill() {
-	if q.cmd == nil {
-		return
+	if q.cmd != nil {
+		_ = q.cmd.Process.Kill() // it may have ended by itself
+		<-q.ended
+		q.cmd = nil
 	}
-	_ = q.cmd.Process.Kill() // it may have ended by itself
-	_ = q.cmd.Wait()         // says only that it was killed
-	q.cmd = nil
+	if q.tpmCmd != nil {
+		_ = q.tpmCmd.Process.Signal(syscall.SIGTERM)
+		_ = q.tpmCmd.Wait()         // says only that it was told to
+		_ = os.Remove(q.tpmSocket()) // most often it has done so
+		q.tpmCmd = nil
+	}
 }
