@@ -263,7 +263,7 @@ func (q *qemu) kill() {
 	}
 	if q.tpmCmd != nil {
 		_ = q.tpmCmd.Process.Signal(syscall.SIGTERM)
-		_ = q.tpmCmd.Wait()         // says only that it was told to
+		_ = q.tpmCmd.Wait()          // says only that it was told to
 		_ = os.Remove(q.tpmSocket()) // most often it has done so
 		q.tpmCmd = nil
 	}

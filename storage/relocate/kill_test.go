@@ -2,6 +2,7 @@ package relocate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -10,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,22 +19,11 @@ import (
 	"appliance/internal/system"
 )
 
-// These make the test binary a process that moves the directory of a host, and is killed at an effect.
-const (
-	killRoot  = "APPLIANCE_TEST_RELOCATE_ROOT"
-	killAt    = "APPLIANCE_TEST_RELOCATE_KILL"   // 0: never; then it says how many there are
-	killInTwo = "APPLIANCE_TEST_RELOCATE_IN_TWO" // not empty: names cannot be exchanged
-	killStuck = "APPLIANCE_TEST_RELOCATE_STUCK"  // not empty: the directory is not moved, though the file system is the same
-)
-
 func TestMain(m *testing.M) {
-	if root := os.Getenv(killRoot); root != "" {
-		os.Exit(moveUntilKilled(root))
-	}
 	if path := os.Getenv(mapFile); path != "" {
 		os.Exit(mapUntilKilled(path))
 	}
-	os.Exit(m.Run())
+	os.Exit(sweeping.Main(m, moveUntilKilled))
 }
 
 // mapFile makes the test binary a process that has the file at a path in memory, and not open.
@@ -56,41 +45,25 @@ func mapUntilKilled(path string) int {
 }
 
 // moveUntilKilled is what the supervisor does, in a process that has just started.
-func moveUntilKilled(root string) int {
-	at, _ := strconv.Atoi(os.Getenv(killAt))
-	effects := make(chan int, 1) // they come from several goroutines
-	effects <- 0
+func moveUntilKilled(v *sweeping.Victim) error {
+	root, inTwo, stuck := v.Setting("root"), v.Setting("in two") != "", v.Setting("stuck") != ""
 	sys := system.New(system.Config{Root: root, Observe: func(e system.Effect) error {
-		n := <-effects + 1
-		if n == at {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // it is on its way
-		}
-		effects <- n
-		return refuses(e, os.Getenv(killInTwo) != "", os.Getenv(killStuck) != "")
+		return errors.Join(v.Observe(e), refuses(e, inTwo, stuck))
 	}})
-	h := &host{root: root}
-	r := New(Config{System: sys, Units: h, Dir: journals, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err := r.wholly(context.Background(), theMove); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	fmt.Print(<-effects)
-	return 0
+	r := New(Config{System: sys, Units: &host{root: root}, Dir: journals, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+	return r.wholly(context.Background(), theMove)
 }
 
-// killed moves in a process of its own, which is killed at the n-th effect.
-func (h *host) killed(n int) (stdout string, err error) {
-	cmd := exec.CommandContext(h.t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), killRoot+"="+h.root, killAt+"="+strconv.Itoa(n), "GORACE=atexit_sleep_ms=0")
-	if h.inTwo {
-		cmd.Env = append(cmd.Env, killInTwo+"=1")
+// moving is what a process of its own does.
+func (h *host) moving() map[string]string {
+	settings := map[string]string{"root": h.root}
+	if h.inTwo { // names cannot be exchanged
+		settings["in two"] = "yes"
 	}
-	if h.stuck {
-		cmd.Env = append(cmd.Env, killStuck+"=1")
+	if h.stuck { // the directory is not moved, though the file system is the same
+		settings["stuck"] = "yes"
 	}
-	out, err := cmd.Output()
-	return string(out), err
+	return settings
 }
 
 // A sweep does one move, counts its effects, and does it again once for each of them, killed there or with all from there on denied.
@@ -153,11 +126,10 @@ func (h *host) wanted() map[string]string {
 func TestKillSweep(t *testing.T) {
 	for _, s := range sweeps {
 		t.Run(s.name, func(t *testing.T) {
-			out, err := s.host(t).killed(0)
+			effects, err := sweeping.Count(t.Context(), s.host(t).moving())
 			must(t, err)
-			effects, err := strconv.Atoi(out)
-			if err != nil || effects < 15 {
-				t.Fatalf("there are %q effects", out)
+			if effects < 15 {
+				t.Fatalf("there are %d effects", effects)
 			}
 			first, stride := sweeping.Points(5)
 			t.Cleanup(func() {
@@ -170,10 +142,7 @@ func TestKillSweep(t *testing.T) {
 					t.Parallel()
 					h := s.host(t)
 					c := cut{h, h.inForce(), h.wanted()}
-					out, err := h.killed(n)
-					if exit, ok := err.(*exec.ExitError); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-						t.Fatalf("it was not killed: %q, %v", out, err)
-					}
+					must(t, sweeping.Kill(t.Context(), n, h.moving()))
 					c.goesOn(n%2 == 0)
 				})
 			}

@@ -8,9 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,45 +17,15 @@ import (
 	"appliance/internal/system"
 )
 
-// These make the test binary a process that changes the keys of the host below a root, and is killed at an effect.
-const (
-	killRoot       = "APPLIANCE_TEST_VAULT_ROOT"
-	killKeys       = "APPLIANCE_TEST_VAULT_KEYS"        // file with the two keys, one after the other
-	killNoExchange = "APPLIANCE_TEST_VAULT_NO_EXCHANGE" // set: as on a file system that cannot exchange two names
-	killAt         = "APPLIANCE_TEST_VAULT_KILL"        // 0: never; then it says how many there are
-)
+func TestMain(m *testing.M) { os.Exit(sweeping.Main(m, makeUntilKilled)) }
 
-func TestMain(m *testing.M) {
-	if root := os.Getenv(killRoot); root != "" {
-		os.Exit(makeUntilKilled(root))
-	}
-	os.Exit(m.Run())
-}
-
-func makeUntilKilled(root string) int {
-	at, _ := strconv.Atoi(os.Getenv(killAt))
-	effects := 0
-	h := Home{Owner: 1000, System: system.New(system.Config{Root: root, Observe: func(system.Effect) error {
-		if effects++; effects == at {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {} // it is on its way
-		}
-		return nil
-	}})}
-	if os.Getenv(killNoExchange) != "" {
+// makeUntilKilled changes the keys of the host below a root.
+func makeUntilKilled(v *sweeping.Victim) error {
+	h := Home{Owner: 1000, System: system.New(system.Config{Root: v.Setting("root"), Observe: v.Observe})}
+	if v.Setting("exchange") == "" {
 		h.exchange = noExchange
 	}
-	data, err := os.ReadFile(os.Getenv(killKeys))
-	if err == nil {
-		encrypt, sign, _ := strings.Cut(string(data), "\x00")
-		err = h.Make(context.Background(), Keys{Encrypt: encrypt, Sign: sign})
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	fmt.Print(effects)
-	return 0
+	return h.Make(context.Background(), Keys{Encrypt: v.Setting("encrypt"), Sign: v.Setting("sign")})
 }
 
 func noExchange(string, string) error { return system.ErrNoExchange }
@@ -77,17 +45,13 @@ func (s killSweep) copied(t *testing.T) *host {
 	return h
 }
 
-// killed changes the keys in a process of its own, which is killed at the n-th effect.
-func (s killSweep) killed(t *testing.T, h *host, n int) (string, error) {
-	keys := filepath.Join(t.TempDir(), "keys")
-	must(t, os.WriteFile(keys, []byte(s.keys.Encrypt+"\x00"+s.keys.Sign), 0o600))
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), killRoot+"="+h.root, killKeys+"="+keys, killAt+"="+strconv.Itoa(n), "GORACE=atexit_sleep_ms=0")
-	if !s.exchange {
-		cmd.Env = append(cmd.Env, killNoExchange+"=1")
+// change is what a process of its own does to the keys of a host.
+func (s killSweep) change(h *host) map[string]string {
+	settings := map[string]string{"root": h.root, "encrypt": s.keys.Encrypt, "sign": s.keys.Sign}
+	if s.exchange {
+		settings["exchange"] = "possible"
 	}
-	out, err := cmd.Output()
-	return string(out), err
+	return settings
 }
 
 // check fails unless the home is the old one or the new one, as a whole, and gpg works in it.
@@ -154,11 +118,10 @@ func TestKillSweep(t *testing.T) {
 	for name, s := range sweeps(t) {
 		t.Run(name, func(t *testing.T) {
 			count := s.copied(t)
-			out, err := s.killed(t, count, 0)
+			effects, err := sweeping.Count(t.Context(), s.change(count))
 			must(t, err)
-			effects, err := strconv.Atoi(out)
-			if err != nil || effects < 40 {
-				t.Fatalf("there are %q effects", out)
+			if effects < 40 {
+				t.Fatalf("there are %d effects", effects)
 			}
 			first, stride := sweeping.Points(6)
 			t.Cleanup(func() {
@@ -171,10 +134,7 @@ func TestKillSweep(t *testing.T) {
 				t.Run(fmt.Sprintf("%03d", n), func(t *testing.T) {
 					t.Parallel()
 					h := s.copied(t)
-					out, err := s.killed(t, h, n)
-					if exit, ok := err.(*exec.ExitError); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-						t.Fatalf("it was not killed: %q, %v", out, err)
-					}
+					must(t, sweeping.Kill(t.Context(), n, s.change(h)))
 					s.check(t, h, before)
 					s.goOn(t, h)
 				})
