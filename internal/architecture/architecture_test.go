@@ -137,7 +137,7 @@ var homes = map[string][]string{
 	"github.com/makiuchi-d/":              {"env/pack/paper"},
 	"golang.org/x/image/":                 {"env/pack/paper"},
 	"go.yaml.in/yaml/":                    {"env", "env/yaml11", "env/create", "internal/compose"},
-	"os/exec":                             {"internal/system", "internal/rig", "internal/testbed"},
+	"os/exec":                             {"internal/system", "internal/rig", "internal/testbed", "internal/sweeping"},
 }
 
 func TestLibrariesHaveOneHome(t *testing.T) {
