@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -132,6 +133,7 @@ func TestStorageVM(t *testing.T) {
 		{"a database is moved to them, and power cuts at random moments of that cost nothing", cutInMove},
 		{"what is on the disk cannot be read there", nothingInClear},
 		{"with the wrong key it fails, and fills no other directory", wrongKey},
+		{"a disk that became larger is used to its end, up to the filesystem in use", grown},
 		{"two disks become an array, which is put together again", arrayOfTwo},
 		{"a TPM opens it without the key of the environment", openedByTPM},
 	} {
@@ -251,6 +253,33 @@ func wrongKey(b *storageBox) {
 	b.Try(b.t.Context(), "appliance", "clear") // it fails later on: there is no application here
 	b.awaitStanding()
 	b.holds(marker)
+}
+
+// grown asks for more than the disk has, and gives it that: each layer has to grow, from the partition to the filesystem.
+func grown(b *storageBox) {
+	const wanted = 700 << 20
+	b.environment(strings.Replace(storageEnv, "size: 256m", "size: 700m", 1), passphrase)
+	b.PowerCut()
+	if err := os.Truncate(b.disk, 3<<29); err != nil {
+		b.t.Fatal(err)
+	}
+	b.PowerOn()
+	size := func() (bytes int64) {
+		out, _, _ := b.Try(b.t.Context(), "blockdev", "--getsize64", "/dev/mapper/vg0-data")
+		bytes, _ = strconv.ParseInt(strings.TrimSpace(out), 10, 64)
+		return bytes
+	}
+	b.Eventually(patience, "the volume to grow", func() bool { return size() == wanted })
+	b.awaitStanding()
+	b.Eventually(patience, "the filesystem to grow", func() bool {
+		out := strings.Fields(b.Run("df", "--block-size=1", "--output=size", "/data"))
+		n, err := strconv.ParseInt(out[len(out)-1], 10, 64)
+		return err == nil && n > wanted*9/10
+	})
+	b.holds(marker)
+	if work := b.Run("appliance", "storage", "plan"); strings.Contains(work, "to do") {
+		b.t.Errorf("there is work left:\n%s", work)
+	}
 }
 
 // openedByTPM asks for the TPM on a volume that is there, and then takes the right key out of the environment.
