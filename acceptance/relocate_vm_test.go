@@ -35,11 +35,11 @@ func (b *storageBox) awaitMoved() {
 // putBack makes the database one of the root disk again, as an operator would: there is something to move at the next start.
 func (b *storageBox) putBack() {
 	b.t.Helper()
-	b.Run("systemctl", "stop", "appliance", "postgresql")
+	b.Run("systemctl", "stop", "postgresql")
+	b.anew()
 	b.Run("rm", "-r", "/var/lib/postgresql", "/var/lib/.postgresql.relocated", moveJournal)
 	b.Run("cp", "--archive", "/data/postgresql", "/var/lib/")
 	b.Run("rm", "-r", "/data/postgresql")
-	b.Run("appliance", "clear") // there is no application here, and a start that has failed for that is not tried again by itself
 	b.Run("sync")
 }
 

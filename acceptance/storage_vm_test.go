@@ -85,6 +85,13 @@ func (b *storageBox) environment(env, passphrase string) {
 	b.Run("sync")
 }
 
+// anew has the next boot begin anew: there is no application here, and what has failed for that is not tried again by itself.
+func (b *storageBox) anew() {
+	b.t.Helper()
+	b.Run("systemctl", "stop", "appliance")
+	b.Run("appliance", "clear")
+}
+
 // emptyDisk puts a new disk in the place of the second one. The machine is off.
 func (b *storageBox) emptyDisk() {
 	b.t.Helper()
@@ -237,6 +244,7 @@ func nothingInClear(b *storageBox) {
 func wrongKey(b *storageBox) {
 	b.PowerOn()
 	b.awaitStanding()
+	b.anew()
 	b.environment(storageEnv, "wrong "+passphrase)
 	b.PowerCut()
 	b.PowerOn()
@@ -258,6 +266,7 @@ func wrongKey(b *storageBox) {
 // grown asks for more than the disk has, and gives it that: each layer has to grow, from the partition to the filesystem.
 func grown(b *storageBox) {
 	const wanted = 700 << 20
+	b.anew()
 	b.environment(strings.Replace(storageEnv, "size: 256m", "size: 700m", 1), passphrase)
 	b.PowerCut()
 	if err := os.Truncate(b.disk, 3<<29); err != nil {
