@@ -123,7 +123,7 @@ func (b *storageBox) awaitStanding() {
 			b.t.Log(now)
 			last = now
 		}
-		if strings.HasPrefix(last, "failed in prepare-appliance") {
+		if strings.HasPrefix(last, "failed in prepare-appliance (") { // in a step; one cut off too often is tried again by itself
 			b.t.Fatalf("it has failed:\n%s", b.Run("journalctl", "--boot", "--no-pager", "--unit", "appliance", "--output", "cat"))
 		}
 		return b.standing()
