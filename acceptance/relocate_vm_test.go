@@ -47,7 +47,7 @@ func (b *storageBox) putBack() {
 // and what it was told to be durable has to be there ever after.
 func cutInMove(b *storageBox) {
 	d := database{b.t, b}
-	b.Run("systemctl", "stop", "appliance")
+	b.anew()
 	d.create("/var/lib/postgresql")
 	b.Run("systemctl", "enable", "postgresql")
 	before := d.base()
