@@ -80,8 +80,8 @@ func cutInMove(b *storageBox) {
 	b.awaitMove()
 	begun := time.Now()
 	b.awaitMoved()
-	took := time.Since(begun)
-	b.t.Logf("the first move took %s", took.Round(time.Millisecond))
+	took := max(time.Since(begun), 10*time.Second) // it may have been nearly over when the machine first answered
+	b.t.Logf("cuts come up to %s after a move has begun", took.Round(time.Millisecond))
 	whole()
 	b.putBack()
 	b.PowerCut()
